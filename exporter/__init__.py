@@ -1,0 +1,1 @@
+"""A Prometheus exporter for Yandex Cloud Serverless Workflows."""

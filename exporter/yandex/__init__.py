@@ -1,0 +1,1 @@
+"""Everything that speaks Yandex Cloud. Knows nothing of Prometheus."""

@@ -1,0 +1,125 @@
+"""What can go wrong when the cloud is asked, as one tree of exceptions.
+
+ApiError
+├── Unreachable       connection    no connection, DNS, reset
+├── TlsFailed         tls           no trust between the two ends
+├── CallTimeout       timeout       one call took longer than it may
+├── BudgetSpent       budget        the scrape has no time left for this call
+├── AuthFailed        auth          no IAM token is to be had
+├── BadResponse       bad_response  an answer, but not one of this API
+└── Refused                         the API said no, with an HTTP status
+    ├── BadRequest    bad_request   any other 4xx
+    ├── Unauthorized  unauthorized  401
+    ├── Forbidden     forbidden     403
+    ├── NotFound      not_found     404
+    ├── RateLimited   rate_limited  429
+    └── ServerError   server_error  499 and 5xx
+"""
+
+from typing import ClassVar
+
+
+class ApiError(Exception):
+    """A call gave no data.
+
+    `reason` is the value of the `reason` label that counts it; `http_code` is the status of the
+    answer, 0 if there was none. The message is for people and must hold no secret.
+    """
+
+    reason: ClassVar[str]
+
+    def __init__(self, message: str, http_code: int = 0) -> None:
+        """Keep the status beside the message."""
+        super().__init__(message)
+        self.http_code = http_code
+
+
+class Unreachable(ApiError):
+    """No connection, no name, or a connection that broke."""
+
+    reason = "connection"
+
+
+class TlsFailed(ApiError):
+    """The two ends did not come to trust each other."""
+
+    reason = "tls"
+
+
+class CallTimeout(ApiError):
+    """One call took longer than `api.timeout`."""
+
+    reason = "timeout"
+
+
+class BudgetSpent(ApiError):
+    """The scrape's budget ended before the call did."""
+
+    reason = "budget"
+
+
+class AuthFailed(ApiError):
+    """No IAM token could be had."""
+
+    reason = "auth"
+
+
+class BadResponse(ApiError):
+    """An answer that is not what this API says: not JSON, too large, another execution."""
+
+    reason = "bad_response"
+
+
+class Refused(ApiError):
+    """The API answered with an HTTP status that is an error."""
+
+
+class BadRequest(Refused):
+    """A 4xx that has no row of its own."""
+
+    reason = "bad_request"
+
+
+class Unauthorized(Refused):
+    """401: the token is not accepted."""
+
+    reason = "unauthorized"
+
+
+class Forbidden(Refused):
+    """403: the account may not see this."""
+
+    reason = "forbidden"
+
+
+class NotFound(Refused):
+    """404: there is no such thing, or no longer."""
+
+    reason = "not_found"
+
+
+class RateLimited(Refused):
+    """429: too many requests."""
+
+    reason = "rate_limited"
+
+
+class ServerError(Refused):
+    """499 and 5xx: the API has trouble of its own."""
+
+    reason = "server_error"
+
+
+REASONS: tuple[str, ...] = (
+    "connection", "tls", "timeout", "budget", "not_found", "unauthorized", "forbidden",
+    "rate_limited", "server_error", "bad_request", "bad_response", "auth",
+)  # fmt: skip
+
+
+def refusal(http_code: int, message: str) -> Refused:
+    """Return the error that this HTTP status stands for."""
+    kinds: dict[int, type[Refused]] = {
+        401: Unauthorized, 403: Forbidden, 404: NotFound, 429: RateLimited, 499: ServerError,
+    }  # fmt: skip
+    fallback = ServerError if http_code >= 500 else BadRequest
+    return kinds.get(http_code, fallback)(message, http_code)
