@@ -1,0 +1,283 @@
+"""The command line, and the composition root: settings in, objects wired, a subcommand run.
+
+Exit codes: 0 all went well; 1 a target failed (`scrape`, `check --live`); 2 the configuration or
+the command line is wrong; 3 the server could not start.
+"""
+
+import argparse
+import logging
+import os
+import platform
+import signal
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from importlib import metadata
+from typing import Any
+
+import shtab
+from prometheus_client import generate_latest
+
+from exporter import console
+from exporter.application import Application
+from exporter.config import ConfigError, Settings, add_flags, load, overrides
+from exporter.logformat import configure
+from exporter.scraper import Collection
+from exporter.server import ListenFailed, Server
+from exporter.simulator import Simulator
+from exporter.targets import ExecutionTarget, read_ids
+from exporter.web import Runtime, WebApp
+from exporter.webconfig import WebConfigFile
+from exporter.yandex.errors import ApiError
+from exporter.yandex.transport import Budget, SystemClock
+
+log = logging.getLogger(__name__)
+
+TARGET_FAILED = 1
+BAD_CONFIGURATION = 2
+CANNOT_START = 3
+DRAIN_SECONDS = 5.0
+EPILOG = """exit codes: 0 all went well; 1 a target failed (scrape, check --live);
+2 the configuration or the command line is wrong; 3 the server could not start"""
+
+
+def version() -> str:
+    """Return the version of the installed package."""
+    return metadata.version("yc-workflow-exporter")
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return the parser of the command line: every subcommand takes every flag."""
+    top = argparse.ArgumentParser(
+        prog="yc-workflow-exporter",
+        description="Prometheus exporter for Yandex Cloud Serverless Workflows. Without a command it serves.",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    about = f"%(prog)s {version()} (Python {platform.python_version()})"
+    top.add_argument("--version", action="version", version=about)
+    add_flags(top)
+    commands = top.add_subparsers(dest="command", metavar="COMMAND", title="commands")
+    texts = {
+        "serve": "serve metrics (the default)",
+        "check": "validate the configuration; with --live also try the credentials and every target",
+        "scrape": "print one collection to standard output; fails if a target failed",
+        "demo": "start the simulator and the exporter over it: no account needed",
+        "simulate": "start the simulator of the cloud alone",
+        "completion": "print a completion script for a shell",
+    }
+    subparsers = {
+        name: commands.add_parser(name, help=text, description=text, allow_abbrev=False)
+        for name, text in texts.items()
+    }
+    for subparser in subparsers.values():
+        add_flags(subparser)
+    subparsers["check"].add_argument("--live", action="store_true", help="ask the API for every target")
+    subparsers["simulate"].add_argument("--port", type=int, default=10318, help="default: %(default)s")
+    for name in ("simulate", "demo"):
+        subparsers[name].add_argument("--speed", type=float, default=1.0, help="simulated seconds a second")
+    subparsers["completion"].add_argument("shell", choices=shtab.SUPPORTED_SHELLS)
+    return top
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a subcommand and return its exit code."""
+    signals = {signal.SIGTERM, signal.SIGINT, signal.SIGHUP}
+    arguments = parser().parse_args(argv)
+    run = {
+        None: serve, "serve": serve, "check": check, "scrape": scrape, "demo": demo,
+        "simulate": simulate, "completion": completion,
+    }[arguments.command]  # fmt: skip
+    if run in (serve, demo, simulate):
+        # Before any thread is born, so that all inherit it and the main thread alone waits for signals.
+        signal.pthread_sigmask(signal.SIG_BLOCK, signals)
+    try:
+        return run(arguments, os.environ)
+    except ConfigError as error:
+        console.stderr_console(os.environ).say(f"{error}")
+        return BAD_CONFIGURATION
+    except ListenFailed as error:
+        console.stderr_console(os.environ).say(f"{error}")
+        return CANNOT_START
+    except KeyboardInterrupt:
+        return 128 + signal.SIGINT
+
+
+def _application(
+    arguments: argparse.Namespace, environ: Mapping[str, str], forced: Mapping[str, Any] | None = None
+) -> Application:
+    """Read the settings, start the log and wire the objects."""
+    given = {**overrides(arguments), **(forced or {})}
+
+    def read() -> Settings:
+        return load(given, environ)
+
+    first = read()
+    configure(first.log.level, first.log.format, sys.stderr)
+    return Application(read, environ, SystemClock(), version())
+
+
+def serve(arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:
+    """Serve until SIGTERM or SIGINT; SIGHUP reloads."""
+    application = _application(arguments, environ)
+    return _serve(application, lambda _: None)
+
+
+def _serve(application: Application, tell: Callable[[Server], None]) -> int:
+    web = application.parts.settings.web
+    app = WebApp(
+        application.runtime,
+        metrics_registry=application.metrics_registry,
+        probe_registry=application.probe_registry,
+        reload=application.reload,
+        clock=SystemClock(),
+        version=version(),
+    )
+    try:
+        web_config = WebConfigFile(web.config_file) if web.config_file else None
+    except (OSError, ValueError) as error:
+        raise ConfigError([f"web.config_file: {error}"]) from None
+    server = Server(app, web.listen_address, web_config=web_config)
+    server.start()
+    addresses = ", ".join(f"{host}:{port}" for host, port in server.addresses)
+    targets = len(application.runtime().executions())
+    log.info(
+        "serving", extra={"fields": {"addresses": addresses, "executions": targets, "version": version()}}
+    )
+    tell(server)
+    while signal.sigwait({signal.SIGTERM, signal.SIGINT, signal.SIGHUP}) == signal.SIGHUP:
+        try:
+            application.reload()
+        except ConfigError:
+            continue
+    log.info("stopping")
+    server.stop(DRAIN_SECONDS)
+    application.runtime().scraper.close()
+    return 0
+
+
+def check(arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:
+    """Validate the configuration, and with --live the credentials and every target."""
+    application = _application(arguments, environ)
+    out = console.Console(sys.stdout, environ)
+    settings, runtime = application.parts.settings, application.runtime()
+    targets = runtime.executions()
+    out.say(out.paint("configuration is valid", "green") + f": {len(targets)} executions, {runtime.endpoint}")
+    if settings.executions_file is not None:
+        for problem in read_ids(settings.executions_file).problems:
+            out.say(out.paint("left out: ", "yellow") + problem)
+    if not arguments.live:
+        return 0
+    budget = Budget.of(max(60.0, runtime.scrape_timeout), SystemClock())
+    try:
+        runtime.authorizer.token(budget)
+    except ApiError as error:
+        out.say(out.paint("no IAM token: ", "red") + str(error))
+        return TARGET_FAILED
+    out.say(out.paint("an IAM token was obtained", "green"))
+    collection = _watched(runtime, targets, environ)
+    console.report(out, collection)
+    calls = console.calls_per_day(collection, 2 if runtime.history else 1, 30.0)
+    out.say(f"\nat a scrape every 30 s this is about {calls:,} calls of the API a day")
+    return 0 if all(o.success for o in collection.outcomes) else TARGET_FAILED
+
+
+def _watched(runtime: Runtime, targets: Sequence[ExecutionTarget], environ: Mapping[str, str]) -> Collection:
+    """Collect with patience, showing progress on a terminal."""
+    terminal = console.stderr_console(environ)
+    counter = console.CallCounter(terminal, len(targets))
+    seconds = max(60.0, runtime.scrape_timeout)
+    collection = runtime.scraper.collect(targets, Budget.of(seconds, SystemClock(), (counter,)))
+    terminal.progress("")
+    return collection
+
+
+def scrape(arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:
+    """Print one collection as a page of metrics."""
+    application = _application(arguments, environ)
+    runtime = application.runtime()
+    budget = Budget.of(runtime.scrape_timeout, SystemClock())
+    page = generate_latest(application.metrics_registry(runtime, budget))
+    sys.stdout.buffer.write(page)
+    sys.stdout.flush()
+    latest = runtime.scraper.latest(runtime.executions())
+    failed = latest is None or not all(o.success for o in latest.outcomes)
+    return TARGET_FAILED if failed else 0
+
+
+def demo(arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:
+    """Serve over the simulator, on loopback, and say where to look."""
+    out = console.Console(sys.stdout, environ)
+    with Simulator(speed=arguments.speed) as cloud:
+        forced = {
+            "api": {"endpoint": cloud.base_url},
+            "auth": {"iam_token": cloud.token},
+            "executions": [
+                {"id": id_, "alias": f"demo-{n}"} for n, id_ in enumerate(cloud.execution_ids(), 1)
+            ],
+            "history": {"enabled": True},
+        }
+        given = overrides(arguments)
+        web = given.get("web", {})
+        forced["web"] = {"listen_address": ["127.0.0.1:10317"], **web}
+        log_level = {"level": "warn", **given.get("log", {})}
+        application = _application(arguments, _without_ours(environ), {**forced, "log": log_level})
+
+        def tell(server: Server) -> None:
+            host, port = server.addresses[0]
+            for line in demo_text(out, f"http://{host}:{port}", cloud.base_url, len(cloud.execution_ids())):
+                out.say(line)
+
+        return _serve(application, tell)
+
+
+def _without_ours(environ: Mapping[str, str]) -> dict[str, str]:
+    """Leave out what would point the demo at a real account."""
+    return {k: v for k, v in environ.items() if not k.startswith(("YC_", "yc_"))}
+
+
+def demo_text(out: console.Console, url: str, cloud: str, executions: int) -> list[str]:
+    """Return what the demo says of itself."""
+    return [
+        out.paint("yc-workflow-exporter demo", "bold"),
+        f"A simulated Yandex Cloud runs at {cloud}; the exporter watches {executions} of its executions.",
+        "",
+        f"  look     {url}/",
+        f"  metrics  {url}/metrics",
+        f"  probe    {url}/probe?execution_id=... (debug=true shows the calls)",
+        f'  break it curl -X POST {cloud}/_simulator/faults -d \'{{"kind": "status", "code": 503}}\'',
+        "",
+        "With a real account:  yc-workflow-exporter --execution <ID>   with YC_IAM_TOKEN=$(yc iam create-token)",
+        "Ctrl-C ends the demo.",
+    ]
+
+
+def simulate(arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:
+    """Run the simulator alone until SIGTERM or SIGINT."""
+    out = console.Console(sys.stdout, environ)
+    try:
+        cloud = Simulator(port=arguments.port, speed=arguments.speed)
+        cloud.start()
+    except OSError as error:
+        raise ListenFailed(f"--port {arguments.port}: {error.strerror}; choose another port") from None
+    try:
+        out.say(f"endpoint   {cloud.base_url}")
+        out.say(f"token      {cloud.token}")
+        out.say("executions " + " ".join(cloud.execution_ids()))
+        out.say(f"faults     {cloud.base_url}/_simulator/faults (GET, POST, DELETE)")
+        while signal.sigwait({signal.SIGTERM, signal.SIGINT, signal.SIGHUP}) == signal.SIGHUP:
+            pass
+    finally:
+        cloud.stop()
+    return 0
+
+
+def completion(arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:
+    """Print the completion script of a shell."""
+    console.Console(sys.stdout, environ).say(shtab.complete(parser(), arguments.shell))
+    return 0
+
+
+def entry() -> None:
+    """Run the program."""
+    sys.exit(main())

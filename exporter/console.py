@@ -1,0 +1,119 @@
+"""What the command line tells people: aligned, coloured on a terminal, plain when piped."""
+
+import sys
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TextIO
+
+from exporter.scraper import Collection, Outcome
+from exporter.yandex.transport import CallRecord
+
+COLOURS = {"red": "31", "green": "32", "yellow": "33", "blue": "34", "grey": "90", "bold": "1"}
+STATUS_COLOURS = {
+    "QUEUED": "blue",
+    "RUNNING": "blue",
+    "PAUSED": "yellow",
+    "STOPPED": "grey",
+    "FAILED": "red",
+    "FINISHED": "green",
+}
+REMEDIES = {
+    "auth": "no IAM token to be had: look at the auth settings, then at the message",
+    "unauthorized": "the API does not accept the token: is it an IAM token, and not expired?",
+    "forbidden": "grant the role serverless.workflows.viewer on the folder to this account",
+    "not_found": "no such execution: is the ID whole, and has the execution been deleted?",
+    "connection": "no connection: check api.endpoint, DNS, proxy and firewall",
+    "tls": "the server's certificate is not trusted: set REQUESTS_CA_BUNDLE if a proxy re-signs it",
+    "timeout": "no answer within api.timeout: raise it, or look at the network",
+    "budget": "the time was over before this one was read: raise scrape.timeout or api.concurrency",
+    "rate_limited": "too many requests: lower api.requests_per_second or scrape less often",
+    "server_error": "the API has trouble of its own: try again later",
+    "bad_request": "the API does not take this request: is the ID right?",
+    "bad_response": "the answer is not of this API: is api.endpoint right, or is a proxy in between?",
+}
+
+
+class Console:
+    """Writes to a stream for people; colours only if it is a terminal and NO_COLOR is not set."""
+
+    def __init__(self, stream: TextIO, environ: Mapping[str, str]) -> None:
+        self._stream = stream
+        self._terminal = stream.isatty()
+        self._colours = self._terminal and not environ.get("NO_COLOR") and environ.get("TERM") != "dumb"
+
+    def paint(self, text: str, colour: str) -> str:
+        """Return the text in a colour, or as it is."""
+        return f"\x1b[{COLOURS[colour]}m{text}\x1b[0m" if self._colours else text
+
+    def say(self, text: str = "") -> None:
+        """Write a line."""
+        self._stream.write(text + "\n")
+        self._stream.flush()
+
+    def progress(self, text: str) -> None:
+        """Show a passing line; nothing where it would stay."""
+        if self._terminal:
+            self._stream.write(f"\r\x1b[K{text}")
+            self._stream.flush()
+
+    def table(self, rows: Iterable[Sequence[str]], colours: Sequence[str] = ()) -> None:
+        """Write rows with their columns aligned, each row's first cell in its colour."""
+        rows = [list(row) for row in rows]
+        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+        for index, row in enumerate(rows):
+            cells = [cell.ljust(width) for cell, width in zip(row, widths, strict=True)]
+            if index < len(colours):
+                cells[0] = self.paint(cells[0], colours[index])
+            self.say("  " + "  ".join(cells).rstrip())
+
+
+class CallCounter:
+    """Shows the number of calls while they are made."""
+
+    def __init__(self, console: Console, targets: int) -> None:
+        self._console = console
+        self._targets = targets
+        self._calls = 0
+
+    def __call__(self, _: CallRecord) -> None:
+        """Count one call."""
+        self._calls += 1
+        self._console.progress(f"asking for {self._targets} executions: {self._calls} calls made")
+
+
+def report(console: Console, collection: Collection) -> None:
+    """Say what each target answered, the failed ones last with what to do about it."""
+    outcomes = sorted(collection.outcomes, key=lambda o: (not o.success, o.target.id))
+    if outcomes:
+        rows = [_row(outcome) for outcome in outcomes]
+        console.table(rows, ["green" if o.success else "red" for o in outcomes])
+    reasons = Counter(o.reason for o in outcomes if o.reason)
+    for reason, count in reasons.most_common():
+        console.say()
+        console.say(console.paint(f"{reason} ({count})", "bold") + f": {REMEDIES[reason]}")
+
+
+def _row(outcome: Outcome) -> tuple[str, str, str, str]:
+    name = outcome.target.id + (f" ({outcome.target.alias})" if outcome.target.alias else "")
+    if outcome.execution is None:
+        code = str(outcome.http_code) if outcome.http_code else "-"
+        return ("failed", name, code, f"{outcome.reason}: {outcome.message}")
+    duration = outcome.execution.duration
+    said = outcome.execution.status.name + ("" if duration is None else f" {duration:.3f} s")
+    if outcome.execution.error is not None:
+        said += f" {outcome.execution.error.code}"
+    if outcome.reason:
+        said += f" ({outcome.message})"
+    return ("ok", name, str(outcome.http_code), said)
+
+
+def calls_per_day(collection: Collection, calls_each: int, interval: float) -> int:
+    """Return how many calls a day a scrape of these targets every `interval` seconds makes."""
+    alive = sum(1 for o in collection.outcomes if not o.ended)
+    ended = len(collection.outcomes) - alive
+    return round(alive * calls_each * 86400 / interval + ended * 24)
+
+
+def stderr_console(environ: Mapping[str, str]) -> Console:
+    """Return a console on standard error."""
+    return Console(sys.stderr, environ)

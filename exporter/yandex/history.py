@@ -1,0 +1,133 @@
+"""The steps of an execution as frozen values: entries are taken together by step; payloads are never kept."""
+
+import enum
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Self
+
+from exporter.yandex.models import NANOS, Fields, execution_of, json_object, seconds
+
+
+class StepStatus(enum.Enum):
+    """The status of a step; the value is the number in the API's enum."""
+
+    SCHEDULED = 1
+    STARTED = 2
+    COMPLETED = 3
+    FAILED = 4
+    CANCEL_REQUESTED = 5
+    CANCELLED = 6
+    UNKNOWN = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A step of one execution, all its entries taken together.
+
+    The status is that of the entry that started last, `started_at` (Unix seconds) the earliest,
+    `duration` (seconds) from there to the latest end known, `attempts` the largest.
+    """
+
+    id: str
+    title: str
+    type: str
+    status: StepStatus
+    started_at: float | None
+    duration: float | None
+    attempts: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """What the steps of one execution came to.
+
+    `steps` are distinct, in order of start, at most as many as asked for; `over_limit` is how many
+    more there were. The counts (`by_status`, dense; `failed`; `retries`) are over all entries, so
+    they know of iterations. `unread` has the field's name once for each value that could not be
+    read: status, duration, started_at, attempts.
+    """
+
+    steps: tuple[Step, ...]
+    by_status: tuple[tuple[StepStatus, int], ...]
+    failed: int
+    retries: int
+    over_limit: int
+    unread: tuple[str, ...]
+
+    @classmethod
+    def from_json(cls, body: object, max_steps: int) -> Self:
+        """Read the answer of Execution.GetHistory; raises ValueError if it is none."""
+        execution_of(body)
+        found = json_object(body, "the answer").get("entries")
+        if found is not None and not isinstance(found, list):
+            raise ValueError("`entries` is not a list")
+        entries = [_Entry.read(item) for item in found or ()]
+        steps = _aggregate(entries)
+        kept = steps[: max(0, max_steps)]
+        statuses = [entry.status for entry in entries]
+        return cls(
+            steps=kept,
+            by_status=tuple((status, statuses.count(status)) for status in StepStatus),
+            failed=statuses.count(StepStatus.FAILED),
+            retries=sum(max(0, (entry.attempts or 0) - 1) for entry in entries),
+            over_limit=len(steps) - len(kept),
+            unread=tuple(name for entry in entries for name in entry.unread),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    """One entry of a history; times in nanoseconds, so that sums and differences stay exact."""
+
+    id: str
+    title: str
+    type: str
+    status: StepStatus
+    start: int | None
+    duration: int | None
+    attempts: int | None
+    unread: tuple[str, ...]
+
+    @classmethod
+    def read(cls, item: object) -> Self:
+        fields = Fields(item if isinstance(item, dict) else {})
+        return cls(
+            id=fields.label("id"),
+            title=fields.label("title"),
+            type=fields.label("type"),
+            status=fields.member("status", StepStatus, StepStatus.UNKNOWN),
+            start=fields.timestamp(),
+            duration=fields.duration(),
+            attempts=fields.attempts(),
+            unread=tuple(fields.unread),
+        )
+
+    @property
+    def end(self) -> int | None:
+        return None if self.start is None or self.duration is None else self.start + self.duration
+
+
+def _aggregate(entries: Iterable[_Entry]) -> tuple[Step, ...]:
+    groups: dict[str, list[_Entry]] = {}
+    for entry in entries:
+        if entry.id:
+            groups.setdefault(entry.id, []).append(entry)
+    steps = [_step(group) for group in groups.values()]
+    # Steps that have not started yet come last.
+    return tuple(sorted(steps, key=lambda step: (step.started_at is None, step.started_at or 0)))
+
+
+def _step(group: list[_Entry]) -> Step:
+    ordered = sorted(group, key=lambda entry: entry.start or 0)
+    last = ordered[-1]
+    start = min((entry.start for entry in group if entry.start is not None), default=None)
+    end = max((entry.end for entry in group if entry.end is not None), default=None)
+    return Step(
+        id=last.id,
+        title=last.title,
+        type=last.type,
+        status=last.status,
+        started_at=seconds(start),
+        duration=None if start is None or end is None else (end - start) / NANOS,
+        attempts=max((entry.attempts for entry in group if entry.attempts is not None), default=None),
+    )

@@ -1,0 +1,39 @@
+"""What must not be shown: text for people, cleaned of secrets and of control characters."""
+
+import re
+
+MASK = "<secret>"
+
+_SHAPES = re.compile(
+    r"-----BEGIN [A-Z0-9 ]*PRIVATE KEY-----.*?(?:-----END [A-Z0-9 ]*PRIVATE KEY-----|\Z)"  # PEM
+    r"|(?<![A-Za-z0-9])eyJ[A-Za-z0-9_-]{5,}(?:\.[A-Za-z0-9_=-]*){0,4}"  # JWT
+    r"|(?<![A-Za-z0-9])t1\.[A-Za-z0-9_=.-]{8,}"  # IAM token
+    r"|(?<![A-Za-z0-9])y[0-3]_[A-Za-z0-9_-]{8,}"  # OAuth token
+    r"|(?<![A-Za-z0-9])AQVN[A-Za-z0-9_-]{8,}",  # API key
+    re.DOTALL,
+)
+_BEARER = re.compile(r"\b(bearer|api-key)(\s+)[^\s\"',;]+", re.IGNORECASE)
+
+
+def redact(text: str, *known: str) -> str:
+    """Return the text with every secret replaced by `<secret>`.
+
+    `known` are values that are secret whatever they look like; IAM and OAuth tokens, API keys, JWTs
+    and PEM private keys are found by their shape.
+    """
+    # The longest first: a secret that begins with another one must not leave its tail.
+    for value in sorted({value for value in known if value}, key=len, reverse=True):
+        text = text.replace(value, MASK)
+    text = _SHAPES.sub(MASK, text)
+    return _BEARER.sub(rf"\1\2{MASK}", text)
+
+
+def one_line(text: str, limit: int = 200) -> str:
+    """Return the text as one printable line of at most `limit` characters."""
+    head = text[: limit + 1]
+    line = "".join(char if char.isprintable() else _escape(char) for char in head)
+    return line if len(line) <= limit else line[: max(0, limit - 1)] + "…"
+
+
+def _escape(char: str) -> str:
+    return char.encode("unicode_escape").decode("ascii")

@@ -1,0 +1,318 @@
+"""Where an IAM token comes from: a value, a file, an authorized key, the metadata service, a federation."""
+
+import json
+import math
+import os
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import jwt
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
+
+from exporter.yandex.calls import Budget, Clock, Request
+from exporter.yandex.errors import ApiError, AuthFailed, BudgetSpent
+from exporter.yandex.iam import Token
+from exporter.yandex.models import parse_timestamp
+from exporter.yandex.transport import Transport
+
+_AUDIENCE = "https://iam.api.cloud.yandex.net/iam/v1/tokens"  # a literal, whatever the endpoint is
+_JWT_LIFE = 3600  # seconds; the longest that is accepted
+_UNSTATED_LIFE = 3600.0  # of a token whose answer does not say, or not legibly
+_MAX_FILE = 1024 * 1024
+_TOKEN = re.compile(r"[\x21-\x7e]{1,16384}")
+_OAUTH = re.compile(r"y[0-3]_")
+_SECONDS = re.compile(r"[0-9]{1,9}")
+
+_Signature = tuple[int, int, int]
+
+
+class StaticToken:
+    """A token given as it is."""
+
+    def __init__(self, value: str) -> None:
+        self._value = value.strip()
+
+    def issue(self, budget: Budget) -> Token:  # noqa: ARG002 - asks nobody
+        """Return the token; raises AuthFailed if it cannot be one."""
+        try:
+            self.check()
+        except ValueError as error:
+            raise AuthFailed(str(error)) from None
+        return Token(self._value, None)
+
+    def changed(self) -> bool:
+        """Return False: a value stays as it is."""
+        return False
+
+    def check(self) -> None:
+        """Raise ValueError if the value cannot be an IAM token."""
+        _check_token(self._value, "the IAM token")
+
+
+class TokenFile:
+    """A token in a file that something else rotates; read again when the file changes."""
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self._path = Path(path)
+        self._seen: _Signature | None = None
+
+    def issue(self, budget: Budget) -> Token:  # noqa: ARG002 - asks nobody
+        """Return the token in the file; raises AuthFailed if there is none."""
+        # Before the file is read: what changes in between is noticed next time.
+        self._seen = _signature(self._path)
+        try:
+            return Token(self._read(), None)
+        except ValueError as error:
+            raise AuthFailed(str(error)) from None
+
+    def changed(self) -> bool:
+        """Whether the file is another one than that of the last token."""
+        return _signature(self._path) != self._seen
+
+    def check(self) -> None:
+        """Raise ValueError if the file cannot be read or holds no IAM token."""
+        self._read()
+
+    def _read(self) -> str:
+        value = _read(self._path, "IAM token file").strip()
+        _check_token(value, f"IAM token file {self._path}: its content")
+        return value
+
+
+@dataclass(frozen=True, slots=True)
+class AuthorizedKey:
+    """What is needed of the JSON file that `yc iam key create` writes."""
+
+    id: str
+    service_account_id: str
+    private_key: RSAPrivateKey = field(repr=False)
+
+
+class ServiceAccountKey:
+    """An authorized key of a service account: a signed JWT is exchanged for a token."""
+
+    def __init__(
+        self, path: str | os.PathLike[str], endpoint: str, transport: Transport, clock: Clock
+    ) -> None:
+        self._path = Path(path)
+        self._endpoint = endpoint.rstrip("/")
+        self._transport = transport
+        self._clock = clock
+        self._seen: _Signature | None = None
+
+    def load(self) -> AuthorizedKey:
+        """Read the key file; raises ValueError that names file and field, without content."""
+        text = _read(self._path, "service account key file")
+        try:
+            fields = json.loads(text)
+        except (ValueError, RecursionError):
+            fields = None
+        if not isinstance(fields, dict):
+            raise ValueError(self._broken("it is not a JSON object"))
+        key_id, account = (self._text(fields, name) for name in ("id", "service_account_id"))
+        return AuthorizedKey(key_id, account, self._private_key(self._text(fields, "private_key")))
+
+    def issue(self, budget: Budget) -> Token:
+        """Return a token of the service account; raises AuthFailed, or BudgetSpent."""
+        self._seen = _signature(self._path)
+        try:
+            key = self.load()
+        except ValueError as error:
+            raise AuthFailed(str(error)) from None
+        request = Request(
+            method="Iam.CreateToken",
+            verb="POST",
+            url=f"{self._endpoint}/iam/v1/tokens",
+            json={"jwt": self._signed(key)},
+        )
+        body = _ask(self._transport, request, budget, f"for service account key file {self._path}")
+        return Token(_value(body, "iamToken"), self._expiry(body))
+
+    def changed(self) -> bool:
+        """Whether the key file is another one than that of the last token."""
+        return _signature(self._path) != self._seen
+
+    def check(self) -> None:
+        """Raise ValueError if the key file cannot be used."""
+        self.load()
+
+    def _signed(self, key: AuthorizedKey) -> str:
+        now = int(self._clock.time())
+        claims = {"iss": key.service_account_id, "aud": _AUDIENCE, "iat": now, "exp": now + _JWT_LIFE}
+        return jwt.encode(claims, key.private_key, algorithm="PS256", headers={"kid": key.id})
+
+    def _expiry(self, body: Any) -> float:
+        try:
+            stated = parse_timestamp(body.get("expiresAt"))
+        except ValueError:
+            stated = None
+        return stated if stated is not None else self._clock.time() + _UNSTATED_LIFE
+
+    def _text(self, fields: dict[str, Any], name: str) -> str:
+        value = fields.get(name)
+        if not isinstance(value, str) or not value.strip():
+            raise ValueError(self._broken(f"`{name}` is missing, or not a text"))
+        return value.strip()
+
+    def _private_key(self, text: str) -> RSAPrivateKey:
+        # `yc` writes a comment line before the PEM.
+        start = max(0, text.find("-----BEGIN"))
+        try:
+            key = load_pem_private_key(text[start:].encode(), password=None)
+        except (ValueError, TypeError, UnsupportedAlgorithm):
+            key = None
+        if not isinstance(key, RSAPrivateKey):
+            raise ValueError(self._broken("`private_key` is not an RSA private key in PEM"))  # noqa: TRY004
+        return key
+
+    def _broken(self, why: str) -> str:
+        return (
+            f"service account key file {self._path}: {why}; "
+            f"`yc iam key create --service-account-name NAME --output {self._path}` writes a new one"
+        )
+
+
+class InstanceMetadata:
+    """The token of the service account that a VM, container or node runs as."""
+
+    def __init__(self, endpoint: str, transport: Transport, clock: Clock) -> None:
+        self._endpoint = endpoint.rstrip("/")
+        self._transport = transport
+        self._clock = clock
+
+    def issue(self, budget: Budget) -> Token:
+        """Return the metadata service's token; raises AuthFailed, or BudgetSpent."""
+        request = Request(
+            method="Metadata.Token",
+            verb="GET",
+            url=f"{self._endpoint}/computeMetadata/v1/instance/service-accounts/default/token",
+            headers=(("Metadata-Flavor", "Google"),),
+        )
+        purpose = "from instance metadata (is a service account linked to this machine?)"
+        body = _ask(self._transport, request, budget, purpose)
+        return Token(_value(body, "access_token"), self._clock.time() + _life(body))
+
+    def changed(self) -> bool:
+        """Return False: only the metadata service knows."""
+        return False
+
+    def check(self) -> None:
+        """Do nothing: there is nothing to see offline."""
+
+
+class WorkloadIdentity:
+    """A token of another identity provider, in a file that is read each time, exchanged for ours."""
+
+    def __init__(
+        self,
+        service_account_id: str,
+        token_file: str | os.PathLike[str],
+        endpoint: str,
+        transport: Transport,
+        clock: Clock,
+    ) -> None:
+        self._account = service_account_id
+        self._path = Path(token_file)
+        self._endpoint = endpoint.rstrip("/")
+        self._transport = transport
+        self._clock = clock
+
+    def issue(self, budget: Budget) -> Token:
+        """Return a token of the service account; raises AuthFailed, or BudgetSpent."""
+        try:
+            subject = self._read()
+        except ValueError as error:
+            raise AuthFailed(str(error)) from None
+        request = Request(
+            method="OAuth.Token",
+            verb="POST",
+            url=f"{self._endpoint}/oauth/token",
+            form={
+                "grant_type": "urn:ietf:params:oauth:grant-type:token-exchange",
+                "requested_token_type": "urn:ietf:params:oauth:token-type:access_token",
+                "subject_token_type": "urn:ietf:params:oauth:token-type:id_token",
+                "audience": self._account,
+                "subject_token": subject,
+            },
+        )
+        purpose = f"for workload identity token file {self._path} and service account {self._account}"
+        body = _ask(self._transport, request, budget, purpose)
+        return Token(_value(body, "access_token"), self._clock.time() + _life(body))
+
+    def changed(self) -> bool:
+        """Return False: a new subject token does not make the old access token worse."""
+        return False
+
+    def check(self) -> None:
+        """Raise ValueError if the file cannot be read or holds no token."""
+        self._read()
+
+    def _read(self) -> str:
+        value = _read(self._path, "workload identity token file").strip()
+        if not _TOKEN.fullmatch(value):
+            raise ValueError(f"workload identity token file {self._path}: its content is not a token")
+        return value
+
+
+def _ask(transport: Transport, request: Request, budget: Budget, purpose: str) -> dict[str, Any]:
+    """Return the JSON object that answers; raises AuthFailed that says what the token was for."""
+    try:
+        body = transport.send(request, budget).body
+    except BudgetSpent:
+        raise
+    except ApiError as error:
+        said = str(error)
+    else:
+        if isinstance(body, dict):
+            return body
+        said = "the answer is not a JSON object"
+    raise AuthFailed(f"no IAM token {purpose}: {said}")
+
+
+def _value(body: dict[str, Any], name: str) -> str:
+    value = body.get(name)
+    if not isinstance(value, str) or not _TOKEN.fullmatch(value):
+        raise AuthFailed(f"no IAM token: the answer has no valid `{name}`")
+    return value
+
+
+def _life(body: dict[str, Any]) -> float:
+    value = body.get("expires_in")
+    if isinstance(value, str) and _SECONDS.fullmatch(value):
+        return float(value)
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    return float(value) if number and 0 < value < math.inf else _UNSTATED_LIFE
+
+
+def _check_token(value: str, what: str) -> None:
+    if _OAUTH.match(value):
+        raise ValueError(f"{what} is an OAuth token, not an IAM token; `yc iam create-token` prints one")
+    if not _TOKEN.fullmatch(value):
+        state = "holds a character that no token has" if value else "is empty"
+        raise ValueError(f"{what} {state}; `yc iam create-token` prints an IAM token")
+
+
+def _read(path: Path, what: str) -> str:
+    try:
+        with path.open("rb") as file:
+            data = file.read(_MAX_FILE + 1)
+    except OSError as error:
+        raise ValueError(f"{what} {path} cannot be read: {error.strerror}") from None
+    if len(data) > _MAX_FILE:
+        raise ValueError(f"{what} {path} is too large to be one")
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        raise ValueError(f"{what} {path} is not UTF-8 text") from None
+
+
+def _signature(path: Path) -> _Signature | None:
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_mtime_ns, found.st_size, found.st_ino

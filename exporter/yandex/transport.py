@@ -1,0 +1,336 @@
+"""The one function through which every request leaves: deadline, rate, retries, errors.
+
+Foreign exceptions end here. What comes out is a `Response` or an `ApiError`, within the budget.
+"""
+
+import collections
+import email.utils
+import http.client
+import ipaddress
+import json
+import math
+import random
+import re
+import ssl
+import threading
+import urllib.parse
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from http.cookiejar import DefaultCookiePolicy
+from typing import NoReturn
+
+import requests
+import urllib3
+
+from exporter.yandex.calls import (
+    Authorizer,
+    Budget,
+    CallRecord,
+    Clock,
+    Limits,
+    Request,
+    Response,
+    SystemClock,
+)
+from exporter.yandex.errors import (
+    ApiError,
+    BadRequest,
+    BadResponse,
+    BudgetSpent,
+    CallTimeout,
+    RateLimited,
+    ServerError,
+    TlsFailed,
+    Unreachable,
+    refusal,
+)
+from exporter.yandex.sockets import TimedAdapter
+
+__all__ = [
+    "Authorizer",
+    "Budget",
+    "CallRecord",
+    "Clock",
+    "Limits",
+    "Request",
+    "Response",
+    "SystemClock",
+    "Transport",
+]
+
+_CHUNK = 64 * 1024
+_MAX_ERROR_BODY = 64 * 1024
+_FIRST_BACKOFF = 0.2  # seconds; doubles with each attempt
+_HEADERS = {"User-Agent": "yc-workflow-exporter", "Accept": "application/json", "Accept-Encoding": "gzip"}
+# ValueError: an address or a header that cannot be put on the wire.
+_FOREIGN = (OSError, ValueError, http.client.HTTPException, urllib3.exceptions.HTTPError)
+
+
+@dataclass(frozen=True, slots=True)
+class _Failure:
+    """An attempt that gave no data; `again`: another may help, but not within `after` seconds."""
+
+    error: ApiError
+    again: bool = False
+    after: float = 0.0
+
+
+class Transport:
+    """Sends requests. Safe to share between threads.
+
+    `observe` receives a record of each attempt; `verify` is what `requests` takes: True, False or
+    the path of a CA bundle; `proxies` has a URL for each scheme, and hosts that need none, separated
+    by commas, under "no_proxy". Nothing else is read from the environment.
+    """
+
+    def __init__(
+        self,
+        limits: Limits,
+        clock: Clock,
+        *,
+        observe: Callable[[CallRecord], None],
+        jitter: random.Random,
+        verify: bool | str = True,
+        proxies: Mapping[str, str] | None = None,
+    ) -> None:
+        self._limits = limits
+        self._clock = clock
+        self._observe = observe
+        self._jitter = jitter
+        self._proxies = dict(proxies or {})
+        self._rate = _Rate(limits.requests_per_second, clock)
+        self._session = _session(limits.pool, verify)
+
+    def send(self, request: Request, budget: Budget) -> Response:
+        """Return the answer, within the budget; raises a subclass of ApiError.
+
+        The error's `http_code` is that of the last attempt.
+        """
+        error: ApiError = BudgetSpent("no time was left for the call")
+        for attempt in range(self._limits.retries + 1):
+            if not self._rate.admit(budget):
+                break
+            outcome = self._attempt(request, budget, attempt)
+            if isinstance(outcome, Response):
+                return outcome
+            error = outcome.error
+            pause = max(outcome.after, self._backoff(attempt))
+            if not outcome.again or attempt == self._limits.retries or pause >= budget.remaining():
+                break
+            self._clock.sleep(pause)
+        raise error
+
+    def close(self) -> None:
+        """Close the connections that are kept."""
+        self._session.close()
+
+    def _backoff(self, attempt: int) -> float:
+        return _FIRST_BACKOFF * 2.0**attempt * (0.5 + self._jitter.random())
+
+    def _attempt(self, request: Request, budget: Budget, attempt: int) -> Response | _Failure:
+        started = self._clock.monotonic()
+        outcome = self._exchange(request, budget)
+        failed = outcome.error if isinstance(outcome, _Failure) else None
+        record = CallRecord(
+            method=request.method,
+            url=request.clean(_address(request)),
+            code=failed.http_code if failed else 200,
+            seconds=self._clock.monotonic() - started,
+            attempt=attempt,
+            error=failed.reason if failed else "",
+            message=str(failed) if failed else "",
+        )
+        for observer in (self._observe, *budget.observers):
+            observer(record)
+        return outcome
+
+    def _exchange(self, request: Request, budget: Budget) -> Response | _Failure:
+        left = budget.remaining()
+        if left <= 0:
+            return _Failure(BudgetSpent("no time was left for the call"))
+        try:
+            with self._ask(request, min(left, self._limits.timeout)) as answer:
+                return self._read(answer, request)
+        except _FOREIGN as error:
+            causes = list(_causes(error))
+        # Outside of the handler, so that the foreign exception, which knows the request, is let go.
+        timed_out = BudgetSpent if left <= self._limits.timeout else CallTimeout
+        return _translate(causes, request, timed_out)
+
+    def _ask(self, request: Request, seconds: float) -> requests.Response:
+        headers = dict(request.headers)
+        if request.token:
+            headers["Authorization"] = f"Bearer {request.token}"
+        return self._session.request(
+            request.verb,
+            request.url,
+            params=request.params,
+            headers=headers,
+            data=request.form,
+            json=request.json,
+            proxies=self._proxies_for(request.url),
+            timeout=urllib3.Timeout(total=seconds),  # type: ignore[arg-type]
+            # A redirect would carry the token to wherever the answer says.
+            allow_redirects=False,
+            stream=True,
+        )
+
+    def _proxies_for(self, url: str) -> dict[str, str]:
+        host = urllib.parse.urlsplit(url).hostname or ""
+        return {} if _is_local(host) or _is_exempt(host, self._proxies.get("no_proxy", "")) else self._proxies
+
+    def _read(self, answer: requests.Response, request: Request) -> Response | _Failure:
+        code = answer.status_code
+        if code >= 400:
+            return self._refused(answer, request)
+        if code != 200:
+            return _Failure(BadResponse(f"HTTP {code} is no answer of this API", code))
+        try:
+            body = _body(answer, self._limits.max_response_bytes)
+        except urllib3.exceptions.DecodeError:
+            return _Failure(BadResponse("the answer's content encoding is broken", code))
+        if body is None:
+            limit = self._limits.max_response_bytes
+            return _Failure(BadResponse(f"the answer has more than {limit} bytes", code))
+        try:
+            return Response(code, json.loads(body, parse_constant=_no_constant))
+        except (ValueError, RecursionError):
+            pass
+        return _Failure(BadResponse("the answer is not JSON", code))
+
+    def _refused(self, answer: requests.Response, request: Request) -> _Failure:
+        code = answer.status_code
+        said = _status_message(answer)
+        error = refusal(code, request.clean(f"HTTP {code}: {said}" if said else f"HTTP {code}"))
+        again = isinstance(error, RateLimited | ServerError) and code != 501
+        after = self._retry_after(answer) if isinstance(error, RateLimited) else 0.0
+        return _Failure(error, again, after)
+
+    def _retry_after(self, answer: requests.Response) -> float:
+        value = answer.headers.get("Retry-After", "").strip()
+        if re.fullmatch(r"[0-9]{1,9}", value):
+            return float(value)
+        try:
+            return email.utils.parsedate_to_datetime(value).timestamp() - self._clock.time()
+        except (ValueError, TypeError, IndexError, OverflowError):
+            return 0.0
+
+
+class _Rate:
+    """Lets at most N = ceil(rate) calls start in any N / rate seconds."""
+
+    def __init__(self, per_second: float | None, clock: Clock) -> None:
+        size = math.ceil(per_second) if per_second else 0
+        self._window = size / per_second if per_second else 0.0
+        self._starts: collections.deque[float] = collections.deque(maxlen=size)
+        self._clock = clock
+        self._lock = threading.Lock()
+
+    def admit(self, budget: Budget) -> bool:
+        """Wait for the next free slot; False, and no slot taken, if it lies beyond the budget."""
+        with self._lock:
+            now = self._clock.monotonic()
+            full = self._starts and len(self._starts) == self._starts.maxlen
+            slot = max(now, self._starts[0] + self._window) if full else now
+            if slot >= budget.at:
+                return False
+            self._starts.append(slot)
+        if slot > now:
+            self._clock.sleep(slot - now)
+        return True
+
+
+def _session(pool: int, verify: bool | str) -> requests.Session:
+    session = requests.Session()
+    # A .netrc entry would take the place of the Authorization header.
+    session.trust_env = False
+    session.verify = verify
+    session.headers.update(_HEADERS)
+    session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
+    for scheme in ("http://", "https://"):
+        session.mount(scheme, TimedAdapter(pool_maxsize=pool))
+    return session
+
+
+def _body(answer: requests.Response, limit: int) -> bytes | None:
+    """Return the decoded body, None if it is larger than the limit."""
+    body = bytearray()
+    while chunk := answer.raw.read(_CHUNK, decode_content=True):
+        body += chunk
+        if len(body) > limit:
+            return None
+    return bytes(body)
+
+
+def _status_message(answer: requests.Response) -> str:
+    """Return what a google.rpc.Status says; the HTTP status stands, whatever the body is."""
+    try:
+        status = json.loads(_body(answer, _MAX_ERROR_BODY) or b"")
+    except (*_FOREIGN, RecursionError):
+        return ""
+    message = status.get("message") if isinstance(status, dict) else None
+    return message if isinstance(message, str) else ""
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    """Yield the exception and those that it wraps, the outermost first."""
+    seen: list[BaseException] = []
+    waiting: list[object] = [error]
+    while waiting:
+        current = waiting.pop(0)
+        if isinstance(current, BaseException) and not any(current is other for other in seen):
+            seen.append(current)
+            waiting += [*current.args, getattr(current, "reason", None), current.__cause__]
+    yield from seen
+
+
+def _translate(causes: list[BaseException], request: Request, timed_out: type[ApiError]) -> _Failure:
+    host = urllib.parse.urlsplit(request.url).netloc
+    said = next((e.strerror for e in reversed(causes) if isinstance(e, OSError) and e.strerror), "")
+    what = request.clean(f"{host}: {said or type(causes[-1]).__name__}")
+    if any(map(_is_timeout, causes)):
+        return _Failure(timed_out(request.clean(f"{host}: no complete answer in time")))
+    if any(isinstance(e, ssl.SSLError | urllib3.exceptions.SSLError) for e in causes):
+        certificate = any(isinstance(e, ssl.SSLCertVerificationError) for e in causes)
+        return _Failure(TlsFailed(what), again=not certificate)
+    if any(map(_is_gibberish, causes)):
+        return _Failure(BadResponse(f"{host}: the answer is not HTTP"))
+    if isinstance(causes[0], ValueError):
+        return _Failure(BadRequest(f"{host}: the request cannot be sent"))
+    return _Failure(Unreachable(what), again=True)
+
+
+def _is_timeout(error: BaseException) -> bool:
+    # With an errno it is the network that gave up, before the time was over.
+    ours = isinstance(error, TimeoutError) and error.errno is None
+    return ours or isinstance(error, urllib3.exceptions.TimeoutError)
+
+
+def _is_gibberish(error: BaseException) -> bool:
+    broken = (http.client.RemoteDisconnected, http.client.IncompleteRead)
+    return isinstance(error, http.client.HTTPException) and not isinstance(error, broken)
+
+
+def _is_local(host: str) -> bool:
+    """Whether no proxy can stand between: this machine, and the metadata service beside it."""
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        return host == "localhost"
+    return address.is_loopback or address.is_link_local
+
+
+def _is_exempt(host: str, no_proxy: str) -> bool:
+    names = [name.strip().removeprefix("*").lstrip(".") for name in no_proxy.split(",")]
+    return no_proxy.strip() == "*" or any(
+        name and (host == name or host.endswith(f".{name}")) for name in names
+    )
+
+
+def _address(request: Request) -> str:
+    query = urllib.parse.urlencode(request.params)
+    return f"{request.url}?{query}" if query else request.url
+
+
+def _no_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is not JSON")

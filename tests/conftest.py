@@ -1,0 +1,45 @@
+"""What all tests share: a clock that is told the time, and no skip that hides in CI."""
+
+import os
+from dataclasses import dataclass
+
+import pytest
+
+
+@dataclass
+class ToldClock:
+    """A clock that stands still until it is told; to sleep is to move it."""
+
+    now: float = 1000.0
+    epoch: float = 1_741_622_400.0
+
+    def monotonic(self) -> float:
+        """Return the seconds of the told time."""
+        return self.now
+
+    def time(self) -> float:
+        """Return the told time as Unix seconds."""
+        return self.epoch + self.now - 1000.0
+
+    def sleep(self, seconds: float) -> None:
+        """Move on."""
+        self.now += seconds
+
+
+@pytest.fixture
+def told_clock() -> ToldClock:
+    """Return a clock that stands still until it is told."""
+    return ToldClock()
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Print why a test was skipped, at the end where it is seen."""
+    for report in terminalreporter.stats.get("skipped", []):
+        terminalreporter.write_line(f"skipped: {report.nodeid}: {report.longrepr}")
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """In CI a skip is a failure."""
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    if os.environ.get("CI") and reporter is not None and reporter.stats.get("skipped"):
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED

@@ -1,0 +1,88 @@
+"""The tables of the README, made from the code. `python tests/docs.py` writes them."""
+
+import re
+from collections.abc import Iterable
+from pathlib import Path
+
+from prometheus_client import Counter, Histogram
+from prometheus_client.core import GaugeMetricFamily, Metric
+
+from exporter.collector import ProbeCollector, WorkflowCollector
+from exporter.config import settings_rows
+from exporter.scraper import Collection
+from exporter.telemetry import ScrapeTelemetry, Telemetry
+
+README = Path(__file__).parent.parent / "README.md"
+
+
+def nothing() -> Collection:
+    """Return an empty collection."""
+    return Collection((), 0.0, 0.0)
+
+
+def families() -> list[Metric]:
+    """Return every family that the exporter can expose."""
+    return [
+        *WorkflowCollector(nothing, history=True).describe(),
+        *ScrapeTelemetry(nothing, 1.0).describe(),
+        *Telemetry("", "").describe(),
+        *ProbeCollector(nothing).describe(),
+    ]
+
+
+def label_names() -> dict[str, tuple[str, ...]]:
+    """Return the labels of each family, by its name."""
+    found = {f.name: tuple(f._labelnames) for f in families() if isinstance(f, GaugeMetricFamily)}  # noqa: SLF001
+    for metric in vars(Telemetry("", "")).values():
+        if isinstance(metric, Counter | Histogram):
+            found[metric._name] = tuple(metric._labelnames)  # noqa: SLF001
+    return found
+
+
+def table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
+    """Return a Markdown table."""
+    head = list(head)
+    lines = [head, ["---"] * len(head), *[[cell.replace("|", "\\|") for cell in row] for row in rows]]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def metrics_table() -> str:
+    """Return the table of metrics."""
+    labels = label_names()
+    rows = [
+        [
+            f"`{f.name}{'_total' if f.type == 'counter' else ''}`",
+            f.type,
+            ", ".join(f"`{label}`" for label in labels[f.name]),
+            f.documentation,
+        ]
+        for f in families()
+    ]
+    return table(("metric", "type", "labels", "meaning"), rows)
+
+
+def settings_table() -> str:
+    """Return the table of settings."""
+    rows = [
+        [
+            f"`{row.key}`",
+            f"`{row.flag}`" if row.flag else "",
+            f"`{row.variable}`",
+            f"`{row.default}`" if row.default else "",
+            row.description,
+        ]
+        for row in settings_rows()
+    ]
+    return table(("key", "flag", "variable", "default", "meaning"), rows)
+
+
+def rewritten(readme: str) -> str:
+    """Return the README with its tables made anew."""
+    for name, text in (("metrics", metrics_table()), ("settings", settings_table())):
+        pattern = re.compile(rf"(<!-- {name}:[^\n]*-->\n).*?(<!-- /{name} -->)", re.DOTALL)
+        readme = pattern.sub(lambda m, text=text: f"{m[1]}{text}\n{m[2]}", readme)  # type: ignore[misc]
+    return readme
+
+
+if __name__ == "__main__":
+    README.write_text(rewritten(README.read_text()))

@@ -1,0 +1,91 @@
+"""The layers of the package are a law: a module imports only from rows below its own."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parent.parent / "exporter"
+ROWS = (
+    {"__main__"},
+    {"cli"},
+    {"application"},
+    {"server", "web", "console"},
+    {"webconfig", "page"},
+    {"collector", "telemetry", "log"},
+    {"scraper"},
+    {"targets"},
+    {"yandex.client", "yandex.iam"},
+    {"yandex.transport"},
+    {"yandex.history"},
+    {"yandex.models", "yandex.errors"},
+    {"yandex.secrets"},
+)
+OUTSIDE = {
+    "config": {"units", "flags", "yandex.secrets"},
+    "flags": {"units", "yandex.secrets"},
+    "units": set(),
+    "logformat": {"yandex.secrets"},
+}
+"""Modules that stand beside the rows, and all that they may import."""
+WIRING = {"config", "logformat", "simulator"}
+"""What only the composition root may import."""
+ROOT = {"cli", "application"}
+
+
+def modules() -> list[str]:
+    """Return every module of the package but the package files, with dots."""
+    paths = sorted(PACKAGE.rglob("*.py"))
+    names = [".".join(p.relative_to(PACKAGE).with_suffix("").parts) for p in paths]
+    return [name for name in names if not name.endswith("__init__")]
+
+
+def imports(module: str) -> set[str]:
+    """Return the modules of this package that a module imports."""
+    source = (PACKAGE / (module.replace(".", "/") + ".py")).read_text()
+    found = set()
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "exporter":
+            name = (node.module or "").removeprefix("exporter").removeprefix(".")
+            found |= {name} if name else {alias.name for alias in node.names}
+        if isinstance(node, ast.ImportFrom) and node.level:
+            found.add("a relative import")
+        if isinstance(node, ast.Import):
+            found |= {a.name.removeprefix("exporter.") for a in node.names if a.name.startswith("exporter.")}
+    return found
+
+
+def row(module: str) -> int:
+    """Return the row of a module, 0 the highest."""
+    return next(index for index, names in enumerate(ROWS) if module in names)
+
+
+@pytest.mark.parametrize("module", [m for m in modules() if not m.startswith("simulator")])
+def test_a_module_imports_only_from_rows_below_its_own(module: str) -> None:
+    """Imports point down, and every module has its place."""
+    if module in OUTSIDE:
+        assert imports(module) <= OUTSIDE[module]
+        return
+    for imported in imports(module):
+        if imported in WIRING:
+            assert module in ROOT, f"{module} imports {imported}"
+        else:
+            assert row(imported) > row(module), f"{module} imports {imported}"
+
+
+@pytest.mark.parametrize("module", [m for m in modules() if m.startswith("simulator")])
+def test_the_simulator_shares_no_code_with_what_it_tests(module: str) -> None:
+    """The simulator writes the wire format a second time on purpose."""
+    assert all(imported.startswith("simulator") for imported in imports(module))
+
+
+@pytest.mark.parametrize("module", modules())
+def test_a_module_is_one_room(module: str) -> None:
+    """No module reaches 350 lines."""
+    assert len((PACKAGE / (module.replace(".", "/") + ".py")).read_text().splitlines()) < 350
+
+
+def test_only_the_collector_names_a_workflows_metric() -> None:
+    """Adding a metric of an execution touches one file."""
+    naming = {m for m in modules() if "yc_workflow_execution" in (PACKAGE / (m.replace(".", "/") + ".py")).read_text()}
+    assert naming == {"collector"}
