@@ -40,9 +40,9 @@ class OutcomeLog:
         """Log what changed with this collection."""
         with self._lock:
             failed = [o for o in collection.outcomes if o.reason and self._is_news(o)]
-            recovered = [
-                o for o in collection.outcomes if not o.reason and self._failures.pop(o.target.id, None)
-            ]
+            recovered = [o for o in collection.outcomes if not o.reason and o.target.id in self._failures]
+            for outcome in recovered:
+                del self._failures[outcome.target.id]
         groups: dict[tuple[str, int], list[Outcome]] = defaultdict(list)
         for outcome in failed:
             groups[outcome.reason, outcome.http_code].append(outcome)

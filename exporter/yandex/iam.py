@@ -4,25 +4,39 @@ import collections
 import contextlib
 import threading
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
-from typing import Protocol
+from dataclasses import dataclass
 
 from exporter.yandex.calls import Budget, Clock
 from exporter.yandex.errors import ApiError, AuthFailed, BudgetSpent
 from exporter.yandex.secrets import one_line, redact
+from exporter.yandex.sources import (
+    AuthorizedKey,
+    InstanceMetadata,
+    ServiceAccountKey,
+    Source,
+    StaticToken,
+    Token,
+    TokenFile,
+    WorkloadIdentity,
+)
+
+__all__ = [
+    "AuthorizedKey",
+    "IamAuth",
+    "InstanceMetadata",
+    "ServiceAccountKey",
+    "Source",
+    "StaticToken",
+    "Token",
+    "TokenFile",
+    "TokenRecord",
+    "WorkloadIdentity",
+]
 
 _FIRST_PAUSE = 1.0
 _LONGEST_PAUSE = 60.0
 _RENEWAL_INTERVAL = 10.0  # between renewals that a refusal asks for
 _SHORTEST_LIFE = 60.0  # of an issued token, however far apart the clocks are
-
-
-@dataclass(frozen=True, slots=True)
-class Token:
-    """An IAM token; `expires_at` in Unix seconds, None if nobody says."""
-
-    value: str = field(repr=False)
-    expires_at: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,19 +46,6 @@ class TokenRecord:
     ok: bool
     expires_at: float | None
     message: str
-
-
-class Source(Protocol):
-    """One way to get a token."""
-
-    def issue(self, budget: Budget) -> Token:
-        """Return a new token; raises ApiError."""
-
-    def changed(self) -> bool:
-        """Whether what the last token was made from is not the same any more."""
-
-    def check(self) -> None:
-        """Raise ValueError, which names the remedy, if this cannot work; asks nobody."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,9 +71,9 @@ class IamAuth:
         self._lock = threading.Lock()
         self._held: _Held | None = None
         self._refused: collections.deque[str] = collections.deque(maxlen=16)
-        self._renewed_at = -_RENEWAL_INTERVAL
+        self._renewed_at = float("-inf")
         self._failures = 0
-        self._paused_until = 0.0
+        self._paused_until = float("-inf")
         self._message = ""
 
     def token(self, budget: Budget) -> str:
@@ -88,7 +89,9 @@ class IamAuth:
         held = self._held
         if held and self._is_valid(held):
             return held.token.value
-        raise (AuthFailed(self._message) if mine else BudgetSpent("no time was left to wait for a token"))
+        if not mine or budget.spent:
+            raise BudgetSpent("no time was left to wait for an IAM token")
+        raise AuthFailed(self._message)
 
     def renew(self, stale: str, budget: Budget) -> str | None:
         """Return a fresher token than this one, which was refused; None if none is to be had."""
@@ -107,7 +110,8 @@ class IamAuth:
         return None if value in self._refused else value
 
     def _may_renew(self) -> bool:
-        return self._clock.monotonic() - self._renewed_at >= _RENEWAL_INTERVAL
+        now = self._clock.monotonic()
+        return now >= self._paused_until and now - self._renewed_at >= _RENEWAL_INTERVAL
 
     @contextlib.contextmanager
     def _turn(self, seconds: float) -> Iterator[bool]:
@@ -145,9 +149,11 @@ class IamAuth:
         return _Held(token, now + life - margin, now + life)
 
     def _failed(self, error: ApiError) -> None:
-        pause = min(_FIRST_PAUSE * 2.0**self._failures, _LONGEST_PAUSE)
-        self._failures = min(self._failures + 1, 10)
-        self._paused_until = self._clock.monotonic() + pause
+        # A caller that ran out of time says nothing about the source.
+        if not isinstance(error, BudgetSpent):
+            pause = min(_FIRST_PAUSE * 2.0**self._failures, _LONGEST_PAUSE)
+            self._failures = min(self._failures + 1, 10)
+            self._paused_until = self._clock.monotonic() + pause
         self._message = one_line(redact(str(error)), 400)
         expires_at = self._held.token.expires_at if self._held else None
         self._observe(TokenRecord(ok=False, expires_at=expires_at, message=self._message))

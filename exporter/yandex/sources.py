@@ -1,12 +1,11 @@
 """Where an IAM token comes from: a value, a file, an authorized key, the metadata service, a federation."""
 
 import json
-import math
 import os
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import jwt
 from cryptography.exceptions import UnsupportedAlgorithm
@@ -15,12 +14,13 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from exporter.yandex.calls import Budget, Clock, Request
 from exporter.yandex.errors import ApiError, AuthFailed, BudgetSpent
-from exporter.yandex.iam import Token
 from exporter.yandex.models import parse_timestamp
 from exporter.yandex.transport import Transport
 
 _AUDIENCE = "https://iam.api.cloud.yandex.net/iam/v1/tokens"  # a literal, whatever the endpoint is
 _JWT_LIFE = 3600  # seconds; the longest that is accepted
+_LONGEST_LIFE = 10.0**9
+_MIN_KEY_BITS = 2048
 _UNSTATED_LIFE = 3600.0  # of a token whose answer does not say, or not legibly
 _MAX_FILE = 1024 * 1024
 _TOKEN = re.compile(r"[\x21-\x7e]{1,16384}")
@@ -28,6 +28,27 @@ _OAUTH = re.compile(r"y[0-3]_")
 _SECONDS = re.compile(r"[0-9]{1,9}")
 
 _Signature = tuple[int, int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """An IAM token; `expires_at` in Unix seconds, None if nobody says."""
+
+    value: str = field(repr=False)
+    expires_at: float | None
+
+
+class Source(Protocol):
+    """One way to get a token."""
+
+    def issue(self, budget: Budget) -> Token:
+        """Return a new token; raises ApiError."""
+
+    def changed(self) -> bool:
+        """Whether what the last token was made from is not the same any more."""
+
+    def check(self) -> None:
+        """Raise ValueError, which names the remedy, if this cannot work; asks nobody."""
 
 
 class StaticToken:
@@ -63,11 +84,13 @@ class TokenFile:
     def issue(self, budget: Budget) -> Token:  # noqa: ARG002 - asks nobody
         """Return the token in the file; raises AuthFailed if there is none."""
         # Before the file is read: what changes in between is noticed next time.
-        self._seen = _signature(self._path)
+        signature = _signature(self._path)
         try:
-            return Token(self._read(), None)
+            value = self._read()
         except ValueError as error:
             raise AuthFailed(str(error)) from None
+        self._seen = signature
+        return Token(value, None)
 
     def changed(self) -> bool:
         """Whether the file is another one than that of the last token."""
@@ -112,13 +135,13 @@ class ServiceAccountKey:
         except (ValueError, RecursionError):
             fields = None
         if not isinstance(fields, dict):
-            raise ValueError(self._broken("it is not a JSON object"))
+            raise ValueError(self._broken("it is not a JSON object"))  # noqa: TRY004 - one error for all
         key_id, account = (self._text(fields, name) for name in ("id", "service_account_id"))
         return AuthorizedKey(key_id, account, self._private_key(self._text(fields, "private_key")))
 
     def issue(self, budget: Budget) -> Token:
         """Return a token of the service account; raises AuthFailed, or BudgetSpent."""
-        self._seen = _signature(self._path)
+        signature = _signature(self._path)
         try:
             key = self.load()
         except ValueError as error:
@@ -129,8 +152,11 @@ class ServiceAccountKey:
             url=f"{self._endpoint}/iam/v1/tokens",
             json={"jwt": self._signed(key)},
         )
-        body = _ask(self._transport, request, budget, f"for service account key file {self._path}")
-        return Token(_value(body, "iamToken"), self._expiry(body))
+        purpose = f"for service account key file {self._path} (`yc iam key create` makes a new key)"
+        body = _ask(self._transport, request, budget, purpose)
+        token = Token(_value(body, "iamToken"), self._expiry(body))
+        self._seen = signature
+        return token
 
     def changed(self) -> bool:
         """Whether the key file is another one than that of the last token."""
@@ -165,8 +191,8 @@ class ServiceAccountKey:
             key = load_pem_private_key(text[start:].encode(), password=None)
         except (ValueError, TypeError, UnsupportedAlgorithm):
             key = None
-        if not isinstance(key, RSAPrivateKey):
-            raise ValueError(self._broken("`private_key` is not an RSA private key in PEM"))  # noqa: TRY004
+        if not isinstance(key, RSAPrivateKey) or key.key_size < _MIN_KEY_BITS:
+            raise ValueError(self._broken("`private_key` is not an RSA private key in PEM"))
         return key
 
     def _broken(self, why: str) -> str:
@@ -284,8 +310,9 @@ def _life(body: dict[str, Any]) -> float:
     value = body.get("expires_in")
     if isinstance(value, str) and _SECONDS.fullmatch(value):
         return float(value)
-    number = isinstance(value, int | float) and not isinstance(value, bool)
-    return float(value) if number and 0 < value < math.inf else _UNSTATED_LIFE
+    if isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < _LONGEST_LIFE:
+        return float(value)
+    return _UNSTATED_LIFE
 
 
 def _check_token(value: str, what: str) -> None:

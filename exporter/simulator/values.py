@@ -1,0 +1,124 @@
+"""The simulated things as frozen values: executions, history entries, workflows; times in nanoseconds.
+
+Integers of nanoseconds, because a float of unix seconds cannot hold the nine digits that the wire can.
+"""
+
+import enum
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Any, Final, Protocol
+
+NANO: Final = 10**9
+UNSET: Final[Any] = object()
+"""Nothing was given, where None is a value of its own: JSON null."""
+
+Instant = int | str
+"""Nanoseconds, or a text that is served as it stands."""
+
+
+class Status(enum.StrEnum):
+    """The documented states of an execution."""
+
+    QUEUED = "QUEUED"
+    RUNNING = "RUNNING"
+    PAUSED = "PAUSED"
+    STOPPED = "STOPPED"
+    FAILED = "FAILED"
+    FINISHED = "FINISHED"
+
+
+TERMINAL: Final = frozenset({Status.STOPPED, Status.FAILED, Status.FINISHED})
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """An error of an execution or of a step."""
+
+    code: str
+    message: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One line of a history; `started_at` and `duration` in nanoseconds, or a text served as it is."""
+
+    id: str
+    type: str = "HttpCall"
+    status: str = "COMPLETED"
+    title: str = ""
+    description: str = ""
+    started_at: Instant | None = None
+    duration: Instant | None = None
+    input_json: str = "{}"
+    output_json: str = ""
+    error: Failure | None = None
+    attempts: int = 1
+    last_error: Failure | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Execution:
+    """An execution as it is at one moment.
+
+    `payload_bytes` is the size of `inputJson`, and of `resultJson` once it is finished. `raw` replaces
+    the whole answer of Execution.Get, `raw_history` that of GetHistory: JSON, or bytes.
+    """
+
+    id: str
+    workflow_id: str
+    status: str
+    started_at: Instant | None = None
+    duration: Instant | None = None
+    error: Failure | None = None
+    payload_bytes: int = 0
+    history: tuple[Entry | Mapping[str, Any], ...] = ()
+    raw: Any = field(default=UNSET, repr=False)
+    raw_history: Any = field(default=UNSET, repr=False)
+
+    def at(self, now: int) -> "Execution":
+        """Return itself: what a test has put stays as it was put."""
+        del now
+        return self
+
+    @property
+    def finished_at(self) -> int | None:
+        """When it ended, in nanoseconds; None while it is active or when its times are only text."""
+        if self.status not in TERMINAL:
+            return None
+        if isinstance(self.started_at, int) and isinstance(self.duration, int):
+            return self.started_at + self.duration
+        return None
+
+
+class Life(Protocol):
+    """What an execution is at any time; `now` in nanoseconds; None before it exists."""
+
+    def at(self, now: int) -> Execution | None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Workflow:
+    """A workflow; `cron` empty means no schedule; `raw` replaces the whole answer of Workflow.Get."""
+
+    id: str
+    folder_id: str
+    name: str = ""
+    description: str = ""
+    labels: tuple[tuple[str, str], ...] = ()
+    status: str = "ACTIVE"
+    created_at: Instant | None = None
+    express: bool = False
+    is_public: bool = False
+    service_account_id: str = ""
+    cron: str = ""
+    timezone: str = ""
+    specification: str = 'yawl: "0.1"\n'
+    raw: Any = field(default=UNSET, repr=False)
+
+
+def nanoseconds(seconds: float | str | None) -> Instant | None:
+    """Return seconds as nanoseconds, exactly as they are written in decimal; texts as they are."""
+    if seconds is None or isinstance(seconds, str):
+        return seconds
+    return int(Decimal(str(seconds)) * NANO)
