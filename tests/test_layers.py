@@ -87,5 +87,9 @@ def test_a_module_is_one_room(module: str) -> None:
 
 def test_only_the_collector_names_a_workflows_metric() -> None:
     """Adding a metric of an execution touches one file."""
-    naming = {m for m in modules() if "yc_workflow_execution" in (PACKAGE / (m.replace(".", "/") + ".py")).read_text()}
+    naming = {
+        m
+        for m in modules()
+        if "yc_workflow_execution" in (PACKAGE / (m.replace(".", "/") + ".py")).read_text()
+    }
     assert naming == {"collector"}

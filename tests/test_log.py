@@ -15,7 +15,6 @@ def failed(name: str, reason: str, at: float, code: int = 0) -> Outcome:
     return Outcome(ExecutionTarget(name), at, reason=reason, http_code=code)
 
 
-
 def told(log: OutcomeLog, caplog: pytest.LogCaptureFixture, *outcomes: Outcome) -> list[str]:
     """Log a collection of these outcomes and return the levels of the lines."""
     caplog.clear()

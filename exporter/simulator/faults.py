@@ -93,7 +93,7 @@ class FaultRule:
     def from_json(cls, body: object) -> "FaultRule":
         """Read a rule; ValueError says what to write instead."""
         if not isinstance(body, Mapping):
-            raise ValueError('expected an object such as {"kind": "status", "code": 503}')
+            raise ValueError('expected an object such as {"kind": "status", "code": 503}')  # noqa: TRY004 - as every bad rule
         for key in body:
             if key not in _TYPES:
                 raise ValueError(f"{key}: no such field{_nearest(str(key), _TYPES)}")
@@ -165,12 +165,13 @@ class Faults:
     def take(self, method: str, target: str) -> tuple[FaultRule, ...]:
         """Return what befalls this call: every latency that matches and the first other fault."""
         with self._lock:
-            matching = [r for r in self._rules if r.matches(method, target)]
-            others = [r for r in matching if r.kind is not Fault.LATENCY][:1]
-            taken = [r for r in matching if r.kind is Fault.LATENCY] + others
-            hit = {id(r) for r in taken}
-            self._rules = [r for rule in self._rules for r in (_used(rule) if id(rule) in hit else [rule])]
-            return tuple(taken)
+            matching = [(n, r) for n, r in enumerate(self._rules) if r.matches(method, target)]
+            late = [(n, r) for n, r in matching if r.kind is Fault.LATENCY]
+            taken = late + [(n, r) for n, r in matching if r.kind is not Fault.LATENCY][:1]
+            hit = {n for n, _ in taken}
+            left = [_used(rule) if n in hit else [rule] for n, rule in enumerate(self._rules)]
+            self._rules = [rule for rules in left for rule in rules]
+            return tuple(rule for _, rule in taken)
 
 
 def _used(rule: FaultRule) -> list[FaultRule]:

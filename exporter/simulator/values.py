@@ -4,7 +4,7 @@ Integers of nanoseconds, because a float of unix seconds cannot hold the nine di
 """
 
 import enum
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any, Final, Protocol
@@ -94,7 +94,8 @@ class Execution:
 class Life(Protocol):
     """What an execution is at any time; `now` in nanoseconds; None before it exists."""
 
-    def at(self, now: int) -> Execution | None: ...
+    def at(self, now: int) -> Execution | None:
+        """Return the execution at a moment."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,3 +123,8 @@ def nanoseconds(seconds: float | str | None) -> Instant | None:
     if seconds is None or isinstance(seconds, str):
         return seconds
     return int(Decimal(str(seconds)) * NANO)
+
+
+def clock_nanoseconds(clock: Callable[[], float]) -> int:
+    """Return a clock's time in nanoseconds."""
+    return int(Decimal(str(clock())) * NANO)

@@ -1,4 +1,4 @@
-"""Writes protobuf JSON: names in camelCase, defaults left out, int64 as text, times as protobuf prints them."""
+"""Writes protobuf JSON: camelCase names, defaults left out, int64 as text, times as protobuf prints them."""
 
 import json
 import uuid
@@ -9,7 +9,20 @@ from typing import Any
 from exporter.simulator.values import NANO, UNSET, Entry, Execution, Failure, Instant, Status, Workflow
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_RPC_CODES = {400: 3, 401: 16, 403: 7, 404: 5, 409: 10, 412: 9, 429: 8, 499: 1, 500: 13, 501: 12, 503: 14, 504: 4}
+_RPC_CODES = {
+    400: 3,
+    401: 16,
+    403: 7,
+    404: 5,
+    409: 10,
+    412: 9,
+    429: 8,
+    499: 1,
+    500: 13,
+    501: 12,
+    503: 14,
+    504: 4,
+}
 
 
 def timestamp(value: Instant) -> str:

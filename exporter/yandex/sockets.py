@@ -6,7 +6,9 @@ hold a caller for as long as it likes. Here every read gets only what is left.
 
 import http.client
 import io
+import queue
 import socket
+import threading
 import time
 from typing import Any
 
@@ -17,6 +19,8 @@ from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.exceptions import ConnectTimeoutError, NameResolutionError, NewConnectionError
 
 _INSTANT = 0.001  # a socket takes 0 for "non-blocking", so the last moment is a little longer
+
+_Address = tuple[int, int, int, str, Any]  # what getaddrinfo answers
 
 
 class _TimedReader(io.RawIOBase):
@@ -57,27 +61,13 @@ class _TimedConnection(HTTPConnection):
     def _new_conn(self) -> socket.socket:
         end = time.monotonic() + float(self.timeout or 0)
         try:
-            found = socket.getaddrinfo(self._dns_host, self.port, type=socket.SOCK_STREAM)
+            return _connected(_addresses(self._dns_host, self.port, end), end)
+        except TimeoutError as error:
+            raise ConnectTimeoutError(self, "timed out") from error
         except socket.gaierror as error:
             raise NameResolutionError(self.host, self, error) from error
-        failure: OSError = OSError("the name has no address")
-        for tried, (family, kind, protocol, _, address) in enumerate(found):
-            # Each address gets a share: a dead first one leaves time for the others.
-            share = (end - time.monotonic()) / (len(found) - tried)
-            sock = socket.socket(family, kind, protocol)
-            try:
-                sock.settimeout(max(_INSTANT, share))
-                sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-                sock.connect(address)
-            except OSError as error:
-                sock.close()
-                failure = error
-                continue
-            sock.settimeout(max(_INSTANT, end - time.monotonic()))
-            return sock
-        if isinstance(failure, TimeoutError):
-            raise ConnectTimeoutError(self, "timed out") from failure
-        raise NewConnectionError(self, str(failure)) from failure
+        except OSError as error:
+            raise NewConnectionError(self, str(error)) from error
 
 
 class _TimedTlsConnection(_TimedConnection, HTTPSConnection):
@@ -109,3 +99,43 @@ class TimedAdapter(HTTPAdapter):
 
 def _time(manager: urllib3.PoolManager) -> None:
     manager.pool_classes_by_scheme = {"http": _Pool, "https": _TlsPool}
+
+
+def _addresses(host: str, port: int | None, end: float) -> list[_Address]:
+    """Resolve a name by an instant; the resolver itself knows no deadline, and may take half a minute."""
+    answers: queue.SimpleQueue[list[_Address] | OSError] = queue.SimpleQueue()
+
+    def resolve() -> None:
+        try:
+            answers.put(socket.getaddrinfo(host, port, type=socket.SOCK_STREAM))
+        except (OSError, UnicodeError) as error:
+            answers.put(error if isinstance(error, OSError) else OSError("no name of a host"))
+
+    threading.Thread(target=resolve, name="resolve", daemon=True).start()
+    try:
+        found = answers.get(timeout=max(_INSTANT, end - time.monotonic()))
+    except queue.Empty:
+        raise TimeoutError("timed out") from None
+    if isinstance(found, OSError):
+        raise found
+    return found
+
+
+def _connected(addresses: list[_Address], end: float) -> socket.socket:
+    """Return a socket connected to the first address that answers, its timeout what is left."""
+    failure = OSError("the name has no address")
+    for tried, (family, kind, protocol, _, address) in enumerate(addresses):
+        # Each address gets a share: a dead first one leaves time for the others.
+        share = (end - time.monotonic()) / (len(addresses) - tried)
+        sock = socket.socket(family, kind, protocol)
+        try:
+            sock.settimeout(max(_INSTANT, share))
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            sock.connect(address)
+        except OSError as error:
+            sock.close()
+            failure = error
+        else:
+            sock.settimeout(max(_INSTANT, end - time.monotonic()))
+            return sock
+    raise failure

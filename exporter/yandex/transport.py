@@ -303,7 +303,9 @@ def _translate(causes: list[BaseException], request: Request, timed_out: type[Ap
 def _is_timeout(error: BaseException) -> bool:
     # With an errno it is the network that gave up, before the time was over.
     ours = isinstance(error, TimeoutError) and error.errno is None
-    return ours or isinstance(error, urllib3.exceptions.TimeoutError)
+    # urllib3 derives "no connection could be made" from its timeouts.
+    refused = isinstance(error, urllib3.exceptions.NewConnectionError)
+    return ours or (isinstance(error, urllib3.exceptions.TimeoutError) and not refused)
 
 
 def _is_gibberish(error: BaseException) -> bool:

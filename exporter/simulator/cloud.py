@@ -1,0 +1,238 @@
+"""The simulator as its users see it: one object that is started, asked, broken on purpose and stopped."""
+
+import secrets
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final, Self
+
+from exporter.simulator import population
+from exporter.simulator.api import Admin, Api
+from exporter.simulator.faults import Faults
+from exporter.simulator.iam import Iam, Keys, Tokens
+from exporter.simulator.server import Call, CallLog, Cloud, CloudServer
+from exporter.simulator.values import (
+    UNSET,
+    Entry,
+    Execution,
+    Failure,
+    Workflow,
+    clock_nanoseconds,
+    nanoseconds,
+)
+
+DEFAULT_WORKFLOW: Final = "dfqud9cbc4k5m0a1b2c3"
+_INTERVAL_SECONDS: Final = 30.0
+
+
+class Simulator:
+    """A Yandex Cloud on loopback, as a context manager.
+
+    What lives in it follows from `seed`; a life that takes a minute takes 1/`speed` of it, and every time
+    that is told is the clock's own. `executions=0` gives an empty world, without workflows as well.
+    `latency` is in seconds and may be set while it runs; `payload_bytes` is the size of each input and
+    result. Raises OSError when it cannot listen, ValueError for a speed that is not positive.
+    """
+
+    def __init__(
+        self,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        *,
+        seed: int = 1,
+        speed: float = 1.0,
+        clock: Callable[[], float] = time.time,
+        workflows: int = 3,
+        executions: int = 12,
+        latency: float = 0.0,
+        payload_bytes: int = 0,
+        token_lifetime: float = 43200.0,
+    ) -> None:
+        if not 0 < speed < float("inf"):
+            raise ValueError("speed: must be greater than 0")
+        self.folder_id = "b1gfolder00000000001"
+        self.service_account_id = "aje4tpd9coa000000001"
+        self.latency = latency
+        self.faults = Faults()
+        self._address = (host, port)
+        self._clock = clock
+        self._log = CallLog()
+        self._server: CloudServer | None = None
+        self._tokens = Tokens(clock, token_lifetime)
+        self._keys = Keys(self.service_account_id, clock)
+        self._iam = Iam(self._tokens, self._keys, self.service_account_id)
+        birth = population.Birth(clock_nanoseconds(clock), seed, 1 / speed, payload_bytes)
+        self._world = _world(birth, max(workflows, 1), executions, self.folder_id)
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def start(self) -> None:
+        """Listen and answer."""
+        if self._server is not None:
+            return
+        api = Api(self._world, self._tokens, self._iam, self._clock)
+        cloud = Cloud(api, Admin(self.faults), self.faults, self._log, self._clock, lambda: self.latency)
+        self._server = CloudServer(self._address, cloud)
+        self._server.serve()
+
+    def stop(self) -> None:
+        """End the server and every connection; a later start listens anew."""
+        server, self._server = self._server, None
+        if server is not None:
+            server.close()
+
+    @property
+    def base_url(self) -> str:
+        """The endpoint of all four services; raises RuntimeError before the start."""
+        if self._server is None:
+            raise RuntimeError("the simulator is not started")
+        host, port = self._server.server_address[:2]
+        return f"http://{host!s}:{port}"
+
+    def execution_ids(self) -> tuple[str, ...]:
+        """Return the executions to watch: those of the demo, in every status, then those that were put."""
+        return self._world.ids()
+
+    def workflow_ids(self) -> tuple[str, ...]:
+        """Return the workflows of the folder."""
+        return tuple(flow.id for flow in self._world.workflows(self.folder_id))
+
+    def put(
+        self,
+        execution_id: str,
+        *,
+        status: str = "RUNNING",
+        started_at: float | str | None = None,
+        duration: float | str | None = None,
+        error: Failure | tuple[str, str] | None = None,
+        workflow_id: str = DEFAULT_WORKFLOW,
+        payload_bytes: int = 0,
+        history: Sequence[Entry | Mapping[str, Any]] = (),
+        raw: Any = UNSET,
+        raw_history: Any = UNSET,
+    ) -> None:
+        """Add or replace an execution that stays exactly so.
+
+        Times are seconds, or texts served as they are; `error` a Failure or (code, message). Entries of
+        the history are `Entry` or protobuf JSON. `raw` and `raw_history` replace the whole answer: any
+        JSON, None for null, or bytes.
+        """
+        failure = Failure(*error) if isinstance(error, tuple) else error
+        self._world.put(
+            Execution(
+                id=execution_id,
+                workflow_id=workflow_id,
+                status=status,
+                started_at=nanoseconds(started_at),
+                duration=nanoseconds(duration),
+                error=failure,
+                payload_bytes=payload_bytes,
+                history=tuple(history),
+                raw=raw,
+                raw_history=raw_history,
+            )
+        )
+
+    def remove(self, execution_id: str) -> None:
+        """Make an execution unknown: 404 from now on."""
+        self._world.remove(execution_id)
+
+    def put_workflow(
+        self,
+        workflow_id: str,
+        *,
+        name: str = "",
+        labels: Mapping[str, str] | None = None,
+        created_at: float | str | None = None,
+        folder_id: str = "",
+        **fields: Any,
+    ) -> None:
+        """Add or replace a workflow; `fields` are those of `values.Workflow`, times are seconds or texts."""
+        self._world.put_workflow(
+            Workflow(
+                id=workflow_id,
+                folder_id=folder_id or self.folder_id,
+                name=name,
+                labels=tuple((labels or {}).items()),
+                created_at=nanoseconds(created_at),
+                **fields,
+            )
+        )
+
+    def remove_workflow(self, workflow_id: str) -> None:
+        """Make a workflow unknown, and its executions with it."""
+        self._world.remove_workflow(workflow_id)
+
+    @property
+    def token(self) -> str:
+        """An IAM token that is good until tokens are revoked; then this is another."""
+        return self._tokens.static
+
+    @property
+    def token_lifetime(self) -> float:
+        """For how many seconds a token is issued; may be set."""
+        return self._tokens.lifetime
+
+    @token_lifetime.setter
+    def token_lifetime(self, seconds: float) -> None:
+        self._tokens.lifetime = seconds
+
+    def revoke_tokens(self) -> None:
+        """Make every token bad that was given so far, the static one included."""
+        self._tokens.revoke()
+
+    def create_key(self, directory: Path, name: str = "key.json") -> Path:
+        """Write and register an authorized key; return its file."""
+        return self._keys.create(directory / name)
+
+    def revoke_keys(self) -> None:
+        """Refuse every key that was created so far."""
+        self._keys.revoke()
+
+    @property
+    def subject_token(self) -> str:
+        """The OIDC token that the federation trusts."""
+        return self._iam.subject_token
+
+    def rotate_subject_token(self) -> str:
+        """Trust another OIDC token instead, and return it."""
+        head, payload, _ = self._iam.subject_token.split(".")
+        self._iam.subject_token = f"{head}.{payload}.{secrets.token_urlsafe(32)}"
+        return self._iam.subject_token
+
+    @property
+    def calls(self) -> tuple[Call, ...]:
+        """The newest calls, oldest first; the faults' own endpoint is not among them."""
+        return self._log.calls
+
+    def count(self, method: str = "") -> int:
+        """Return how many calls of this name there were, of any name without one."""
+        return self._log.count(method)
+
+    def clear_calls(self) -> None:
+        """Forget the calls so far, and the peak."""
+        self._log.clear()
+
+    @property
+    def in_flight(self) -> int:
+        """How many calls are being answered."""
+        return self._log.in_flight
+
+    @property
+    def peak_in_flight(self) -> int:
+        """The most calls that were being answered at once."""
+        return self._log.peak_in_flight
+
+
+def _world(birth: population.Birth, workflows: int, executions: int, folder_id: str) -> population.World:
+    if executions <= 0:
+        return population.World((), (), ())
+    flows = population.workflows(workflows, folder_id, birth.at)
+    owners = [flow.id for flow in flows]
+    streams = [population.Stream(owner, _INTERVAL_SECONDS * (n + 1), birth) for n, owner in enumerate(owners)]
+    return population.World(population.demo(birth, executions, owners), flows, streams)

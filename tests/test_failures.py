@@ -1,0 +1,209 @@
+"""The table of failures, row by row: twenty executions, one of them bad in every way."""
+
+import random
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import pytest
+
+from exporter.scraper import Collection, Memory, Outcome, Scraper
+from exporter.simulator import Fault, FaultRule, Simulator
+from exporter.targets import ExecutionTarget
+from exporter.yandex.client import WorkflowsClient
+from exporter.yandex.iam import IamAuth, StaticToken
+from exporter.yandex.transport import Budget, Limits, SystemClock, Transport
+
+BAD = "dfq-bad"
+GOOD = tuple(f"dfq-good-{n}" for n in range(19))
+TARGETS = tuple(ExecutionTarget(id_) for id_ in (*GOOD[:10], BAD, *GOOD[10:]))
+
+
+@dataclass(frozen=True)
+class Row:
+    """A fault and what the contract says of it."""
+
+    rule: FaultRule
+    http_code: int
+    reason: str
+    calls: int
+
+
+def fault(kind: Fault, **more: object) -> FaultRule:
+    """Return a rule for the bad execution."""
+    return FaultRule(kind, target=BAD, **more)  # type: ignore[arg-type]
+
+
+ROWS = {
+    "refuse": Row(fault(Fault.REFUSE), 0, "connection", 3),
+    "reset": Row(fault(Fault.RESET), 0, "connection", 3),
+    "reset in mid-body": Row(fault(Fault.RESET_MID_BODY), 0, "connection", 3),
+    "truncated": Row(fault(Fault.TRUNCATED), 0, "connection", 3),
+    "stall": Row(fault(Fault.STALL), 0, "timeout", 1),
+    "dripping headers": Row(fault(Fault.DRIP_HEADERS, interval=0.05), 0, "timeout", 1),
+    "dripping body": Row(fault(Fault.DRIP_BODY, interval=0.05), 0, "timeout", 1),
+    "404": Row(fault(Fault.STATUS, code=404), 404, "not_found", 1),
+    "403": Row(fault(Fault.STATUS, code=403), 403, "forbidden", 1),
+    "429 without a hint": Row(fault(Fault.STATUS, code=429), 429, "rate_limited", 3),
+    "429 for longer than the budget": Row(
+        fault(Fault.STATUS, code=429, retry_after="3600"), 429, "rate_limited", 1
+    ),
+    "429 with a date": Row(
+        fault(Fault.STATUS, code=429, retry_after="Fri, 31 Dec 2100 23:59:59 GMT"), 429, "rate_limited", 1
+    ),
+    "429 with nonsense": Row(fault(Fault.STATUS, code=429, retry_after="soon"), 429, "rate_limited", 3),
+    "499": Row(fault(Fault.STATUS, code=499), 499, "server_error", 3),
+    "500": Row(fault(Fault.STATUS, code=500), 500, "server_error", 3),
+    "501": Row(fault(Fault.STATUS, code=501), 501, "server_error", 1),
+    "503": Row(fault(Fault.STATUS, code=503), 503, "server_error", 3),
+    "504": Row(fault(Fault.STATUS, code=504), 504, "server_error", 3),
+    "400": Row(fault(Fault.STATUS, code=400), 400, "bad_request", 1),
+    "418": Row(fault(Fault.STATUS, code=418), 418, "bad_request", 1),
+    "a page for people": Row(fault(Fault.HTML), 200, "bad_response", 1),
+    "not JSON": Row(fault(Fault.NOT_JSON), 200, "bad_response", 1),
+    "no execution": Row(fault(Fault.NO_EXECUTION), 200, "bad_response", 1),
+    "another execution": Row(fault(Fault.WRONG_ID), 200, "bad_response", 1),
+    "too large": Row(fault(Fault.HUGE, size=2 << 20), 200, "bad_response", 1),
+    "a redirect": Row(fault(Fault.REDIRECT, value="/elsewhere"), 302, "bad_response", 1),
+}
+
+
+@pytest.fixture
+def cloud() -> Iterator[Simulator]:
+    """Return a cloud with twenty executions that run."""
+    with Simulator(executions=0) as simulator:
+        for target in TARGETS:
+            simulator.put(target.id, status="RUNNING", started_at=1741622000.0, workflow_id="dfqworkflow")
+        yield simulator
+
+
+def scraper(cloud: Simulator, memory: Memory | None = None, concurrency: int = 8) -> Scraper:
+    """Return a scraper over the simulator, with a short patience."""
+    clock = SystemClock()
+    limits = Limits(
+        timeout=0.4, requests_per_second=None, max_response_bytes=1 << 20, retries=2, pool=concurrency
+    )
+    transport = Transport(limits, clock, observe=lambda _: None, jitter=random.Random(1))
+    auth = IamAuth(StaticToken(cloud.token), clock, lambda _: None)
+    client = WorkflowsClient(transport, auth, cloud.base_url)
+    return Scraper(client, memory or Memory(), clock, concurrency=concurrency, jitter=random.Random(1))
+
+
+def collect(made: Scraper, seconds: float = 5.0) -> dict[str, Outcome]:
+    """Return the outcomes of one collection by execution."""
+    return by_id(made.collect(TARGETS, Budget.of(seconds, SystemClock())))
+
+
+def by_id(collection: Collection) -> dict[str, Outcome]:
+    """Return the outcomes of a collection by execution."""
+    return {outcome.target.id: outcome for outcome in collection.outcomes}
+
+
+@pytest.mark.parametrize("name", ROWS)
+def test_one_bad_execution_is_told_and_costs_no_other_its_data(cloud: Simulator, name: str) -> None:
+    """Code, reason and number of calls are those of the table, the other nineteen are whole."""
+    row = ROWS[name]
+    cloud.faults.add(row.rule)
+    outcomes = collect(scraper(cloud))
+    bad = outcomes[BAD]
+    assert (bad.success, bad.http_code, bad.reason, bad.execution) == (False, row.http_code, row.reason, None)
+    assert bad.message
+    assert all(outcomes[id_].success and outcomes[id_].execution for id_ in GOOD)
+    assert sum(call.target == BAD for call in cloud.calls) == row.calls
+
+
+@pytest.mark.parametrize("name", [n for n in ROWS if n != "404"])
+def test_an_execution_comes_back_at_the_next_scrape(cloud: Simulator, name: str) -> None:
+    """What failed before is whole again when the fault is lifted."""
+    made = scraper(cloud)
+    cloud.faults.add(ROWS[name].rule)
+    assert not collect(made)[BAD].success
+    cloud.faults.clear()
+    assert collect(made)[BAD].success
+
+
+@pytest.mark.parametrize(
+    ("kind", "unread"),
+    [
+        (Fault.UNKNOWN_STATUS, "status"),
+        (Fault.BAD_DURATION, "duration"),
+        (Fault.BAD_STARTED_AT, "started_at"),
+    ],
+)
+def test_a_malformed_field_costs_that_field_only(cloud: Simulator, kind: Fault, unread: str) -> None:
+    """The execution is read, the field is named."""
+    cloud.faults.add(fault(kind))
+    bad = collect(scraper(cloud))[BAD]
+    assert bad.success
+    assert bad.execution is not None
+    assert bad.execution.unread == (unread,)
+
+
+def test_a_refused_token_ends_the_asking(cloud: Simulator) -> None:
+    """After a 401 nothing more is asked, and each target that was not asked says 401."""
+    cloud.faults.add(FaultRule(Fault.STATUS, code=401))
+    outcomes = collect(scraper(cloud, concurrency=2))
+    assert {(o.success, o.http_code, o.reason) for o in outcomes.values()} == {(False, 401, "unauthorized")}
+    assert cloud.count("Execution.Get") <= 4
+
+
+def test_what_ended_is_served_through_an_outage_and_costs_no_call(cloud: Simulator) -> None:
+    """A terminal execution is read once; an unreachable cloud takes only what lives."""
+    cloud.put(BAD, status="FINISHED", started_at=1741622000.0, duration=60.0, workflow_id="dfqworkflow")
+    made = scraper(cloud)
+    assert collect(made)[BAD].fresh
+    cloud.faults.add(FaultRule(Fault.REFUSE))
+    outcomes = collect(made)
+    assert (outcomes[BAD].success, outcomes[BAD].cached, outcomes[BAD].http_code) == (True, True, 200)
+    assert all(outcomes[id_].reason == "connection" and outcomes[id_].execution is None for id_ in GOOD)
+    assert all(outcomes[id_].last_success is not None for id_ in GOOD)
+    assert sum(call.target == BAD for call in cloud.calls) == 1
+
+
+def test_a_missing_execution_is_not_asked_again_until_a_reload(cloud: Simulator) -> None:
+    """A 404 costs one call in five minutes; a reload asks at once."""
+    memory = Memory()
+    cloud.remove(BAD)
+    made = scraper(cloud, memory)
+    for _ in range(3):
+        assert collect(made)[BAD].reason == "not_found"
+    assert sum(call.target == BAD for call in cloud.calls) == 1
+    cloud.put(BAD, status="RUNNING", workflow_id="dfqworkflow")
+    memory.ask_missing_again()
+    assert collect(made)[BAD].success
+
+
+def test_a_stalled_cloud_cannot_hold_a_collection_past_its_budget(cloud: Simulator) -> None:
+    """With every call stalled the collection ends when its time is over, and says budget."""
+    cloud.faults.add(FaultRule(Fault.STALL))
+    collection = scraper(cloud).collect(TARGETS, Budget.of(0.3, SystemClock()))
+    assert collection.seconds < 1.0
+    assert {o.reason for o in collection.outcomes} == {"budget"}
+
+
+def test_collections_that_come_together_are_one(cloud: Simulator) -> None:
+    """Sixty-four at a time make the calls of one and see the same."""
+    cloud.faults.add(FaultRule(Fault.LATENCY, latency=0.2))
+    made = scraper(cloud, concurrency=20)
+    seen: list[dict[str, Outcome]] = []
+    together = threading.Barrier(64)
+
+    def one() -> None:
+        together.wait(10)
+        seen.append(collect(made))
+
+    threads = [threading.Thread(target=one) for _ in range(64)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(10)
+    assert len(seen) == 64
+    assert all(o.success for outcomes in seen for o in outcomes.values())
+    assert cloud.count("Execution.Get") == len(TARGETS)
+
+
+def test_no_more_calls_than_the_concurrency_are_under_way(cloud: Simulator) -> None:
+    """The number of workers bounds the calls in flight."""
+    cloud.faults.add(FaultRule(Fault.LATENCY, latency=0.05))
+    collect(scraper(cloud, concurrency=4))
+    assert cloud.peak_in_flight <= 4

@@ -1,0 +1,452 @@
+"""Every request ends in time, as an answer or as one of the errors that the exporter knows."""
+
+import email.utils
+import gzip
+import random
+import socket
+import ssl
+import struct
+import subprocess
+import threading
+import time
+import traceback
+from pathlib import Path
+
+import pytest
+
+from exporter.yandex import errors
+from exporter.yandex.transport import (
+    Budget,
+    CallRecord,
+    Clock,
+    Limits,
+    Request,
+    Response,
+    SystemClock,
+    Transport,
+)
+from wire import FakeClock, Reply, answer, drips, says, serving
+
+TOKEN = "t1.secret-token-value"
+LIMITS = Limits(timeout=5.0, requests_per_second=None, max_response_bytes=100_000, pool=4)
+
+
+class Sender:
+    """A transport, and the records of what it did."""
+
+    def __init__(self, limits: Limits = LIMITS, clock: Clock | None = None, **options: object) -> None:
+        self.records: list[CallRecord] = []
+        self.clock = clock or FakeClock()
+        self.transport = Transport(
+            limits,
+            self.clock,
+            observe=self.records.append,
+            jitter=random.Random(1),
+            **options,  # type: ignore[arg-type]
+        )
+
+    def send(self, url: str, seconds: float = 60.0) -> Response:
+        """Send a GET with a token."""
+        request = Request(method="Execution.Get", verb="GET", url=f"{url}/x", token=TOKEN)
+        return self.transport.send(request, Budget.of(seconds, self.clock))
+
+    def fails(self, url: str, seconds: float = 60.0) -> tuple[str, int]:
+        """Return reason and code of the error that sending ends in."""
+        with pytest.raises(errors.ApiError) as caught:
+            self.send(url, seconds)
+        assert TOKEN not in "".join(traceback.format_exception(caught.value))
+        assert caught.value.__context__ is None
+        return caught.value.reason, caught.value.http_code
+
+
+def limits(timeout: float = 5.0, rate: float | None = None, size: int = 100_000, retries: int = 2) -> Limits:
+    """Return limits."""
+    return Limits(timeout, rate, size, retries, 4)
+
+
+def test_an_answer_is_decoded_and_recorded():
+    """The body comes back as JSON, the token goes as a header, and the call is on record."""
+    sender = Sender()
+    with serving(says(answer(200, {"a": 1}))) as wire:
+        response = sender.send(wire.url)
+    assert response == Response(200, {"a": 1})
+    assert "a" not in repr(response).replace("Response(code=200)", "")
+    assert wire.header("Authorization") == f"Bearer {TOKEN}"
+    (record,) = sender.records
+    assert (record.method, record.code, record.attempt, record.error) == ("Execution.Get", 200, 0, "")
+
+
+def test_connections_are_kept():
+    """One connection serves many calls."""
+    sender = Sender()
+    with serving(says(answer(200, {}), answer(404, {}), answer(200, {}))) as wire:
+        sender.send(wire.url)
+        sender.fails(wire.url)
+        sender.send(wire.url)
+    assert (len(wire.requests), len(wire.connections)) == (3, 1)
+
+
+def test_a_chunked_answer_on_a_closing_connection_is_read():
+    """The body is there although the server says that it closes."""
+
+    def reply(sock: socket.socket, _: bytes) -> None:
+        sock.sendall(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n")
+        sock.sendall(b"7\r\n[1,2,3]\r\n0\r\n\r\n")
+        sock.shutdown(socket.SHUT_WR)
+
+    with serving(reply) as wire:
+        assert Sender().send(wire.url).body == [1, 2, 3]
+
+
+@pytest.mark.parametrize(
+    ("code", "reason", "attempts"),
+    [
+        (400, "bad_request", 1),
+        (401, "unauthorized", 1),
+        (403, "forbidden", 1),
+        (404, "not_found", 1),
+        (418, "bad_request", 1),
+        (429, "rate_limited", 3),
+        (499, "server_error", 3),
+        (500, "server_error", 3),
+        (501, "server_error", 1),
+        (503, "server_error", 3),
+        (504, "server_error", 3),
+        (204, "bad_response", 1),
+        (201, "bad_response", 1),
+        (302, "bad_response", 1),
+        (304, "bad_response", 1),
+    ],
+)
+def test_each_status_has_its_error_and_its_retries(code: int, reason: str, attempts: int):
+    """The table of failures, row by row, for answers with a status."""
+    sender = Sender()
+    with serving(
+        says(answer(code, raw=b"", *()) if code in {204, 304} else answer(code, {"message": "m"}))
+    ) as wire:
+        assert sender.fails(wire.url) == (reason, code)
+        assert len(wire.requests) == attempts
+    assert [record.attempt for record in sender.records] == list(range(attempts))
+    assert {record.error for record in sender.records} == {reason}
+
+
+def test_a_second_attempt_can_succeed():
+    """An error of the server is forgotten when the next attempt gives the data."""
+    sender = Sender()
+    with serving(says(answer(503), answer(200, {}))) as wire:
+        assert sender.send(wire.url).code == 200
+    assert [record.code for record in sender.records] == [503, 200]
+
+
+def test_the_code_is_that_of_the_last_attempt():
+    """A 503 and then a broken connection is a broken connection."""
+    replies = [says(answer(503)), lambda sock, _: sock.close()]
+
+    def reply(sock: socket.socket, request: bytes) -> None:
+        (replies.pop(0) if len(replies) > 1 else replies[0])(sock, request)
+
+    with serving(reply) as wire:
+        assert Sender(limits(retries=1)).fails(wire.url) == ("connection", 0)
+
+
+def test_a_redirect_does_not_take_the_token_along():
+    """The place that a redirect names is never asked."""
+    with serving(says(answer(200, {}))) as thief:
+        redirect = answer(302, {}, f"Location: {thief.url}/")
+        with serving(says(redirect)) as wire:
+            assert Sender().fails(wire.url) == ("bad_response", 302)
+    assert thief.requests == []
+
+
+def test_retry_after_is_honoured_in_seconds_and_as_a_date():
+    """The next attempt comes when the server asked for it."""
+    for value in ("7", email.utils.formatdate(FakeClock().time() + 7, usegmt=True)):
+        clock = FakeClock()
+        with serving(says(answer(429, {}, f"Retry-After: {value}"), answer(200, {}))) as wire:
+            Sender(clock=clock).send(wire.url)
+        assert clock.slept == [pytest.approx(7, abs=1)]
+
+
+@pytest.mark.parametrize("value", ["60", "999999999", "Wed, 01 Jan 2098 00:00:00 GMT"])
+def test_retry_after_beyond_the_budget_fails_at_once(value: str):
+    """A 429 that asks for more time than there is, is the result."""
+    clock = FakeClock()
+    with serving(says(answer(429, {}, f"Retry-After: {value}"))) as wire:
+        assert Sender(clock=clock).fails(wire.url, seconds=10) == ("rate_limited", 429)
+    assert clock.slept == []
+
+
+@pytest.mark.parametrize("value", ["soon", "-5", "٣", "1e3", "Wed, 99 Foo 2098 99:00:00 GMT", "", "1" * 5000])
+def test_a_strange_retry_after_means_a_short_pause(value: str):
+    """What cannot be read is as if it were not there."""
+    clock = FakeClock()
+    retry = f"Retry-After: {value}".encode().decode("latin-1")
+    with serving(says(answer(429, {}, retry), answer(200, {}))) as wire:
+        assert Sender(clock=clock).send(wire.url).code == 200
+    assert 0 < sum(clock.slept) < 1
+
+
+@pytest.mark.parametrize(
+    ("data", "code"),
+    [
+        (answer(200, raw=b"<html>"), 200),
+        (answer(200, raw=b""), 200),
+        (answer(200, raw=b"[NaN]"), 200),
+        (answer(200, raw=b"[" * 90_000), 200),
+        (answer(200, raw=b"\xff\xfe{"), 200),
+        (answer(200, raw=b"[" + b"9" * 5000 + b"]"), 200),
+        (answer(200, raw=b'"' + b"x" * 100_000 + b'"'), 200),
+        (answer(200, None, "Content-Encoding: gzip", raw=gzip.compress(b'"' + b"x" * 30_000_000 + b'"')), 200),
+        (answer(200, None, "Content-Encoding: gzip", raw=b"no gzip at all"), 200),
+        (b"SSH-2.0-OpenSSH_9.2\r\n\r\n", 0),
+    ],
+)  # fmt: skip
+def test_what_is_not_an_answer_of_this_api_is_a_bad_response(data: bytes, code: int):
+    """HTML, broken JSON, a body too large, packed or not, and what is no HTTP are not asked for again."""
+    sender = Sender()
+    with serving(says(data)) as wire:
+        assert sender.fails(wire.url) == ("bad_response", code)
+    assert len(sender.records) == 1
+
+
+def test_a_large_error_page_is_still_the_error():
+    """The status counts, whatever hangs on it."""
+    with serving(says(answer(403, raw=b"x" * 1_000_000))) as wire:
+        assert Sender().fails(wire.url) == ("forbidden", 403)
+
+
+def test_the_message_of_an_error_is_redacted_and_short():
+    """People read what the API said, without the token, on one line."""
+    sender = Sender()
+    body = {"code": 7, "message": f"no\n{TOKEN} and Bearer abc " + "x" * 999}
+    with serving(says(answer(403, body))) as wire:
+        sender.fails(wire.url)
+    assert sender.records[0].message.startswith("HTTP 403: no\\n<secret> and Bearer <secret> xxx")
+    assert len(sender.records[0].message) <= 200
+
+
+def test_a_request_shows_no_secret():
+    """Neither token nor body is in what a traceback may print."""
+    request = Request("m", "POST", "http://h", token=TOKEN, form={"a": "hush"}, json={"b": "hush"})
+    assert "hush" not in repr(request)
+    assert TOKEN not in repr(request)
+
+
+def stall(sock: socket.socket, _: bytes) -> None:
+    """Say nothing until the other end goes away."""
+    sock.recv(1)
+
+
+SLOW = {
+    "stalled": lambda _: stall,
+    "status line": lambda stop: drips(b"HTTP/1.1 200 ", b"O", stop),
+    "headers": lambda stop: drips(b"HTTP/1.1 200 OK\r\n", b"X-A: b\r\n", stop),
+    "continue": lambda stop: drips(b"", b"HTTP/1.1 100 Continue\r\n\r\n", stop),
+    "body": lambda stop: drips(b"HTTP/1.1 200 OK\r\nContent-Length: 99999\r\n\r\n[", b"1", stop),
+    "chunks": lambda stop: drips(
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", b"1\r\n1\r\n", stop
+    ),
+    "until closed": lambda stop: drips(b"HTTP/1.1 200 OK\r\n\r\n[", b" ", stop),
+}
+
+
+@pytest.mark.parametrize("secure", [False, True])
+@pytest.mark.parametrize("kind", SLOW)
+@pytest.mark.parametrize(("call", "budget", "reason"), [(0.2, 30.0, "timeout"), (30.0, 0.2, "budget")])
+def test_a_slow_server_is_left_in_time(
+    kind: str, call: float, budget: float, reason: str, certificate: Path, *, secure: bool
+):
+    """However an answer is drawn out, the call ends with its limit or the budget, whichever is first."""
+    stop = threading.Event()
+    sender = Sender(limits(timeout=call), SystemClock(), verify=str(certificate))
+    started = time.monotonic()
+    with serving(SLOW[kind](stop), server_tls(certificate) if secure else None) as wire:
+        try:
+            assert sender.fails(wire.url, budget) == (reason, 0)
+        finally:
+            stop.set()
+    assert time.monotonic() - started < 5
+    assert len(sender.records) == 1
+
+
+def test_a_tls_handshake_that_stalls_is_left_in_time():
+    """A port that accepts and says nothing is a timeout too."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"https://127.0.0.1:{silent.getsockname()[1]}"
+        assert Sender(limits(timeout=0.2)).fails(url) == ("timeout", 0)
+
+
+def test_a_server_that_does_not_accept_is_left_in_time():
+    """A connection that is never made ends with the call's limit."""
+    with socket.create_server(("127.0.0.1", 0), backlog=0) as full:
+        waiting = [socket.socket() for _ in range(8)]
+        for sock in waiting:
+            sock.setblocking(False)
+            sock.connect_ex(full.getsockname())
+        reason = Sender(limits(timeout=0.2)).fails(f"http://127.0.0.1:{full.getsockname()[1]}")
+        for sock in waiting:
+            sock.close()
+    assert reason == ("timeout", 0)
+
+
+def test_a_large_answer_comes_whole():
+    """Reading in pieces against a deadline loses nothing, plain or packed."""
+    text = "x" * 3_000_000
+    packed = gzip.compress(f'"{text}"'.encode())
+    sender = Sender(limits(size=4_000_000))
+    with serving(says(answer(200, text), answer(200, None, "Content-Encoding: gzip", raw=packed))) as wire:
+        assert [sender.send(wire.url).body == text for _ in range(2)] == [True, True]
+
+
+def reset(sock: socket.socket, _: bytes) -> None:
+    """Break the connection."""
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    sock.close()
+
+
+@pytest.mark.parametrize(
+    "reply", [reset, lambda sock, _: sock.close(), says(answer(200, raw=b"x" * 50)[:-9])]
+)
+def test_a_broken_connection_is_tried_again(reply: Reply):
+    """Resets and truncated bodies are connection errors, retried twice with growing pauses."""
+
+    def then_close(sock: socket.socket, request: bytes) -> None:
+        reply(sock, request)
+        sock.close()
+
+    clock = FakeClock()
+    sender = Sender(clock=clock)
+    with serving(then_close) as wire:
+        assert sender.fails(wire.url) == ("connection", 0)
+    assert len(sender.records) == 3
+    assert [0.1 <= clock.slept[0] <= 0.3, 0.2 <= clock.slept[1] <= 0.6] == [True, True]
+
+
+def test_nobody_there_is_a_connection_error():
+    """A refused connection and a name that does not exist end the same way."""
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        assert Sender().fails(f"http://127.0.0.1:{unused.getsockname()[1]}") == ("connection", 0)
+    assert Sender().fails("http://nobody.invalid") == ("connection", 0)
+
+
+def test_retries_end_with_the_budget():
+    """No pause begins that the budget does not cover."""
+    clock = FakeClock()
+    with serving(says(answer(500))) as wire:
+        assert Sender(clock=clock).fails(wire.url, seconds=0.05) == ("server_error", 500)
+        assert Sender(clock=clock).fails(wire.url, seconds=0) == ("budget", 0)
+    assert (clock.slept, len(wire.requests)) == ([], 1)
+
+
+def test_a_certificate_that_nobody_vouches_for_is_a_tls_error(certificate: Path):
+    """Without trust there is no second attempt; with the CA bundle there is an answer."""
+    sender = Sender()
+    with serving(says(answer(200, {})), server_tls(certificate)) as wire:
+        assert sender.fails(wire.url) == ("tls", 0)
+        assert len(sender.records) == 1
+        assert Sender(verify=str(certificate)).send(wire.url).code == 200
+
+
+def test_plain_http_on_a_tls_port_is_a_tls_error():
+    """What does not speak TLS cannot be trusted."""
+    with serving(says(answer(200, {}))) as wire:
+        assert Sender().fails(wire.url.replace("http:", "https:"))[0] in {"tls", "connection", "timeout"}
+
+
+def test_netrc_and_proxies_of_the_environment_are_not_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """Nobody's home directory or shell changes where the token goes, or what it is."""
+    netrc = tmp_path / "netrc"
+    netrc.write_text("machine 127.0.0.1 login a password b\n")
+    monkeypatch.setenv("NETRC", str(netrc))
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
+    with serving(says(answer(200, {}))) as wire:
+        Sender().send(wire.url)
+    assert wire.header("Authorization") == f"Bearer {TOKEN}"
+
+
+def test_a_proxy_is_used_where_it_should_be():
+    """The proxy gets what is outside, not what is exempt or on this machine."""
+    with serving(says(answer(200, {}))) as proxy, serving(says(answer(200, {}))) as wire:
+        sender = Sender(
+            limits(retries=0), proxies={"http": proxy.url, "no_proxy": "exempt.invalid, .more.invalid"}
+        )
+        assert sender.send("http://outside.invalid").code == 200
+        assert sender.fails("http://exempt.invalid")[0] == "connection"
+        assert sender.fails("http://one.more.invalid")[0] == "connection"
+        assert sender.send(wire.url).code == 200
+    assert [request.split()[1] for request in proxy.requests] == [b"http://outside.invalid/x"]
+
+
+def test_no_more_calls_start_than_the_rate_allows():
+    """At most ceil(rate) calls start in any window of ceil(rate) / rate seconds."""
+    clock = FakeClock()
+    starts = []
+    with serving(says(answer(200, {}))) as wire:
+        sender = Sender(limits(rate=2.5), clock)
+        for _ in range(10):
+            sender.send(wire.url)
+            starts.append(clock.now)
+    assert starts == [pytest.approx(1000 + 1.2 * (n // 3)) for n in range(10)]
+
+
+def test_a_slot_beyond_the_budget_is_not_taken():
+    """Who cannot wait long enough leaves the slot to the next."""
+    clock = FakeClock()
+    with serving(says(answer(200, {}))) as wire:
+        sender = Sender(limits(rate=0.1), clock)
+        sender.send(wire.url)
+        assert sender.fails(wire.url, seconds=5) == ("budget", 0)
+        assert sender.send(wire.url, seconds=11).code == 200
+    assert clock.slept == [10]
+
+
+def test_the_budgets_observers_see_its_calls_only():
+    """A probe can show its own calls, whoever else uses the transport."""
+    seen: list[CallRecord] = []
+    sender = Sender()
+    with serving(says(answer(200, {}))) as wire:
+        budget = Budget.of(5, sender.clock, (seen.append,))
+        request = Request(method="Execution.List", verb="GET", url=wire.url, params=(("filter", 'a="b"'),))
+        sender.transport.send(request, budget)
+        sender.send(wire.url)
+    assert [record.url for record in seen] == [f"{wire.url}?filter=a%3D%22b%22"]
+
+
+def test_cookies_are_not_kept():
+    """One answer does not change the next request."""
+    sender = Sender()
+    with serving(says(answer(200, {}, "Set-Cookie: a=b"))) as wire:
+        sender.send(wire.url)
+        sender.send(wire.url)
+    assert wire.header("Cookie") == ""
+
+
+def test_a_token_that_is_no_header_is_not_in_the_error():
+    """A line break in a token is refused, and the token not shown."""
+    sender = Sender()
+    request = Request("m", "GET", "http://127.0.0.1:9", token="hush\nhush")
+    with pytest.raises(errors.BadRequest) as caught:
+        sender.transport.send(request, Budget.of(5, sender.clock))
+    assert "hush" not in str(caught.value)
+
+
+def server_tls(certificate: Path) -> ssl.SSLContext:
+    """Return the server's side of TLS."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate)
+    return context
+
+
+@pytest.fixture(scope="session")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a PEM file with a key and a self-signed certificate of loopback."""
+    path = tmp_path_factory.mktemp("tls") / "both.pem"
+    key = path.with_name("key.pem")
+    subprocess.run(
+        ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost",
+         "-addext", "subjectAltName=IP:127.0.0.1,DNS:localhost", "-keyout", key, "-out", path],
+        check=True, capture_output=True, timeout=60,
+    )  # fmt: skip
+    path.write_text(path.read_text() + key.read_text())
+    return path
