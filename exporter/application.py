@@ -23,10 +23,10 @@ from exporter.yandex.iam import (
     IamAuth,
     InstanceMetadata,
     ServiceAccountKey,
+    Source,
     StaticToken,
     TokenFile,
     TokenRecord,
-    TokenSource,
     WorkloadIdentity,
 )
 from exporter.yandex.transport import Budget, CallRecord, Clock, Limits, Transport
@@ -109,7 +109,12 @@ class Application:
 
     def _build(self, settings: Settings) -> Parts:
         targets = _targets(settings)
-        auth = IamAuth(self._source(settings), self._clock, self._token_observed)
+        source = self._source(settings)
+        try:
+            source.check()
+        except ValueError as error:
+            raise ConfigError([f"auth: {error}"]) from None
+        auth = IamAuth(source, self._clock, self._token_observed)
         limits = Limits(
             timeout=settings.api.timeout,
             requests_per_second=settings.api.requests_per_second,
@@ -153,7 +158,7 @@ class Application:
             proxies=requests.utils.get_environ_proxies(base_url),
         )
 
-    def _source(self, settings: Settings) -> TokenSource:
+    def _source(self, settings: Settings) -> Source:
         auth = settings.auth
         limits = Limits(settings.api.timeout, None, TOKEN_RESPONSE_BYTES, pool=1)
         if auth.iam_token is not None:
@@ -163,12 +168,7 @@ class Application:
         if auth.service_account_key_file is not None:
             endpoint = settings.api.iam_endpoint
             transport = self._transport(limits, endpoint, _unobserved)
-            key = ServiceAccountKey(auth.service_account_key_file, endpoint, transport, self._clock)
-            try:
-                key.load()
-            except ValueError as error:
-                raise ConfigError([f"auth.service_account_key_file: {error}"]) from None
-            return key
+            return ServiceAccountKey(auth.service_account_key_file, endpoint, transport, self._clock)
         if auth.workload_identity is not None:
             identity = auth.workload_identity
             transport = self._transport(limits, identity.endpoint, _unobserved)

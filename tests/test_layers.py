@@ -16,8 +16,10 @@ ROWS = (
     {"scraper"},
     {"targets"},
     {"yandex.client", "yandex.iam"},
+    {"yandex.sources"},
     {"yandex.transport"},
-    {"yandex.history"},
+    {"yandex.calls"},
+    {"yandex.sockets", "yandex.history"},
     {"yandex.models", "yandex.errors"},
     {"yandex.secrets"},
 )

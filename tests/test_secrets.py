@@ -18,24 +18,24 @@ PEM = "-----BEGIN RSA PRIVATE KEY-----\nMIIEpAIB\n-----END RSA PRIVATE KEY-----"
         PEM[:50],
     ],
 )
-def test_what_is_shaped_like_a_secret_is_hidden(secret: str):
+def test_what_is_shaped_like_a_secret_is_hidden(secret: str) -> None:
     """Tokens, keys and PEM blocks disappear, and the words around them stay."""
     assert redact(f'said "{secret}') == 'said "<secret>'
 
 
-def test_known_values_and_bearer_values_are_hidden():
+def test_known_values_and_bearer_values_are_hidden() -> None:
     """A secret without a shape is hidden when it is known, or follows the word Bearer."""
     assert redact("hunter2 and hunter22", "hunter2", "hunter22", "") == "<secret> and <secret>"
     assert redact("Authorization: Bearer abc") == "Authorization: Bearer <secret>"
 
 
-def test_innocent_text_stays():
+def test_innocent_text_stays() -> None:
     """IDs and error codes are no secrets."""
     text = "dfqmeu8ci1ae2tvocsbv-429e9f6f-b506-4c5a: STEP_TIMEOUT at 10.0.0.1"
     assert redact(text) == text
 
 
-def test_a_line_is_one_line():
+def test_a_line_is_one_line() -> None:
     """Control characters are shown, not obeyed, and the line ends at its limit."""
     assert one_line("a\nb\x1b[31m\u2028c") == "a\\nb\\x1b[31m\\u2028c"
     assert one_line("x" * 300) == "x" * 199 + "…"

@@ -45,7 +45,7 @@ class Wire:
     def header(self, name: str, index: int = -1) -> str:
         """Return a header of a request, empty if it has none."""
         lines = self.requests[index].split(b"\r\n\r\n")[0].decode().split("\r\n")[1:]
-        found = dict(line.lower().split(": ", 1)[:1] + [line.split(": ", 1)[1]] for line in lines)
+        found = {key.lower(): value for key, value in (line.split(": ", 1) for line in lines)}
         return found.get(name.lower(), "")
 
     def body(self, index: int = -1) -> bytes:
@@ -119,9 +119,10 @@ def _request(sock: socket.socket) -> bytes:
             return b""
         data += more
     head, body = data.split(b"\r\n\r\n", 1)
-    length = next(
-        (int(x.split(b":")[1]) for x in head.split(b"\r\n") if x.lower().startswith(b"content-length")), 0
-    )
+    lengths = [
+        line.split(b":")[1] for line in head.split(b"\r\n") if line.lower().startswith(b"content-length")
+    ]
+    length = int(lengths[0]) if lengths else 0
     while len(body) < length:
         body += sock.recv(65536)
     return head + b"\r\n\r\n" + body

@@ -223,6 +223,10 @@ class Simulator:
         """How many calls are being answered."""
         return self._log.in_flight
 
+    def wait_in_flight(self, number: int, timeout: float) -> bool:
+        """Wait until exactly so many calls are being answered; False after `timeout` seconds."""
+        return self._log.wait(number, timeout)
+
     @property
     def peak_in_flight(self) -> int:
         """The most calls that were being answered at once."""

@@ -130,7 +130,7 @@ def _fits(value: object, types: tuple[type, ...]) -> bool:
 
 
 def _nearest(word: str, known: Any) -> str:
-    near = difflib.get_close_matches(word, list(known), n=1)
+    near = difflib.get_close_matches(word, [str(name) for name in known], n=1)
     return f"; did you mean {near[0]!r}?" if near else f"; one of {', '.join(known)}"
 
 

@@ -35,7 +35,7 @@ class CallLog:
     """The newest calls and the count of all; how many are under way, and how many were at most."""
 
     def __init__(self, size: int = 10_000) -> None:
-        self._lock = threading.Lock()
+        self._lock = threading.Condition()
         self._calls: deque[Call] = deque(maxlen=size)
         self._counts: Counter[str] = Counter()
         self._in_flight = 0
@@ -45,10 +45,12 @@ class CallLog:
         with self._lock:
             self._in_flight += 1
             self._peak = max(self._peak, self._in_flight)
+            self._lock.notify_all()
 
     def __exit__(self, *_: object) -> None:
         with self._lock:
             self._in_flight -= 1
+            self._lock.notify_all()
 
     def add(self, call: Call) -> None:
         """Note a call before its answer leaves, so that who has the answer finds it here."""
@@ -79,6 +81,11 @@ class CallLog:
         """The calls under way."""
         with self._lock:
             return self._in_flight
+
+    def wait(self, number: int, timeout: float) -> bool:
+        """Wait until exactly so many calls are under way; False after `timeout` seconds."""
+        with self._lock:
+            return self._lock.wait_for(lambda: self._in_flight == number, timeout)
 
     @property
     def peak_in_flight(self) -> int:

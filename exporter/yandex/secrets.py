@@ -3,6 +3,7 @@
 import re
 
 MASK = "<secret>"
+_SHORTEST = 4  # what is shorter is no secret, and hiding it would tear every message to pieces
 
 _SHAPES = re.compile(
     r"-----BEGIN [A-Z0-9 ]*PRIVATE KEY-----.*?(?:-----END [A-Z0-9 ]*PRIVATE KEY-----|\Z)"  # PEM
@@ -22,7 +23,7 @@ def redact(text: str, *known: str) -> str:
     and PEM private keys are found by their shape.
     """
     # The longest first: a secret that begins with another one must not leave its tail.
-    for value in sorted({value for value in known if value}, key=len, reverse=True):
+    for value in sorted({value for value in known if len(value) >= _SHORTEST}, key=len, reverse=True):
         text = text.replace(value, MASK)
     text = _SHAPES.sub(MASK, text)
     return _BEARER.sub(rf"\1\2{MASK}", text)

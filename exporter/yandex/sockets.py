@@ -62,11 +62,12 @@ class _TimedConnection(HTTPConnection):
         end = time.monotonic() + float(self.timeout or 0)
         try:
             return _connected(_addresses(self._dns_host, self.port, end), end)
-        except TimeoutError as error:
-            raise ConnectTimeoutError(self, "timed out") from error
         except socket.gaierror as error:
             raise NameResolutionError(self.host, self, error) from error
         except OSError as error:
+            # With an errno it is the network that gave up, before the time was over.
+            if isinstance(error, TimeoutError) and error.errno is None:
+                raise ConnectTimeoutError(self, "timed out") from error
             raise NewConnectionError(self, str(error)) from error
 
 
@@ -107,7 +108,7 @@ def _addresses(host: str, port: int | None, end: float) -> list[_Address]:
 
     def resolve() -> None:
         try:
-            answers.put(socket.getaddrinfo(host, port, type=socket.SOCK_STREAM))
+            answers.put(list(socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)))
         except (OSError, UnicodeError) as error:
             answers.put(error if isinstance(error, OSError) else OSError("no name of a host"))
 

@@ -4,6 +4,7 @@ Foreign exceptions end here. What comes out is a `Response` or an `ApiError`, wi
 """
 
 import collections
+import datetime as dt
 import email.utils
 import http.client
 import ipaddress
@@ -211,7 +212,9 @@ class Transport:
         if re.fullmatch(r"[0-9]{1,9}", value):
             return float(value)
         try:
-            return email.utils.parsedate_to_datetime(value).timestamp() - self._clock.time()
+            date = email.utils.parsedate_to_datetime(value)
+            # Without a zone Python would take it for local time; HTTP dates are UTC.
+            return date.replace(tzinfo=date.tzinfo or dt.UTC).timestamp() - self._clock.time()
         except (ValueError, TypeError, IndexError, OverflowError):
             return 0.0
 
