@@ -200,7 +200,7 @@ class Once:
 
 
 def _unobserved(_: CallRecord) -> None:
-    """Calls for tokens are counted as tokens, not as calls of the API."""
+    """Do nothing: calls for tokens are counted as tokens, not as calls of the API."""
 
 
 def _targets(settings: Settings) -> Targets:

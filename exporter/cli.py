@@ -247,7 +247,7 @@ def demo_text(out: console.Console, url: str, cloud: str, executions: int) -> li
         f"  probe    {url}/probe?execution_id=... (debug=true shows the calls)",
         f'  break it curl -X POST {cloud}/_simulator/faults -d \'{{"kind": "status", "code": 503}}\'',
         "",
-        "With a real account:  yc-workflow-exporter --execution <ID>   with YC_IAM_TOKEN=$(yc iam create-token)",
+        "With a real account:  YC_IAM_TOKEN=$(yc iam create-token) yc-workflow-exporter --execution <ID>",
         "Ctrl-C ends the demo.",
     ]
 

@@ -264,9 +264,7 @@ class Scraper:
             self._memory.put(replace(record, outcome=outcome))
             return outcome
         try:
-            if (refused := flight.refused) is not None:
-                raise refused
-            outcome = self._fetched(target, flight.budget)
+            outcome = self._fetched(target, flight)
         except ApiError as error:
             if isinstance(error, Unauthorized):
                 flight.refuse(error)
@@ -281,7 +279,10 @@ class Scraper:
         kept = replace(outcome, target=target, at=self._clock.time(), fresh=False, cached=True)
         return replace(kept, reason="", message="") if kept.success else kept
 
-    def _fetched(self, target: ExecutionTarget, budget: Budget) -> Outcome:
+    def _fetched(self, target: ExecutionTarget, flight: Flight) -> Outcome:
+        budget = flight.budget
+        if (refused := flight.refused) is not None:
+            raise refused
         execution = self._client.execution(target.id, budget)
         now = self._clock.time()
         outcome = Outcome(target, now, execution, success=True, http_code=200, last_success=now, fresh=True)

@@ -147,7 +147,7 @@ class Telemetry:
             "last_api_success_timestamp_seconds": "Unix time at which the API last gave valid data.",
             "iam_token_expiry_timestamp_seconds": "Unix time at which the IAM token in use expires.",
             "config_last_reload_successful": "1 if the last reading of the configuration succeeded, else 0.",
-            "config_last_reload_success_timestamp_seconds": "Unix time of the last good reading of the configuration.",
+            "config_last_reload_success_timestamp_seconds": "Unix time of the last good reading.",
         }
         families = {"up": up, **{name: _gauge(name, text) for name, text in helps.items()}}
         for name, family in families.items():

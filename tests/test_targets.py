@@ -52,7 +52,7 @@ def test_a_bad_line_is_told_with_its_place_and_costs_no_other(tmp_path: Path) ->
     path.write_text("good\nnot an id\n" + "x" * 129 + "\nalso-good\n")
     contents = read_ids(path)
     assert contents.ids == ("good", "also-good")
-    assert contents.problems[0].startswith(f"{path}:2: 'not an id' is not an execution ID; write one ID a line")
+    assert contents.problems[0].startswith(f"{path}:2: 'not an id' is not an execution ID; write one ID")
     assert len(contents.problems) == 2
 
 
