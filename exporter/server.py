@@ -17,7 +17,7 @@ log = logging.getLogger(__name__)
 MAX_HEADER_BYTES = 64 * 1024
 MAX_BODY_BYTES = 64 * 1024
 THREADS = 64
-SOCKET_SECONDS = 10.0
+SOCKET_SECONDS = 10
 REALM = ("WWW-Authenticate", 'Basic realm="yc-workflow-exporter"')
 
 
@@ -25,7 +25,15 @@ class ListenFailed(Exception):
     """An address could not be listened on; the message says which, why and what to do."""
 
 
-class _TlsAdapter(BuiltinSSLAdapter):  # type: ignore[misc]
+class _Listener(wsgi.Server):
+    """One bound address; what goes wrong with a client is no error of ours."""
+
+    def error_log(self, msg: str = "", level: int = logging.INFO, traceback: bool = False) -> None:
+        """Write to our log, at most as a warning."""
+        log.log(min(level, logging.WARNING), msg.strip(), exc_info=traceback)
+
+
+class _TlsAdapter(BuiltinSSLAdapter):
     """TLS by a context that is kept up to date elsewhere."""
 
     def __init__(self, file: WebConfigFile, certificate: str, key: str) -> None:
@@ -36,7 +44,7 @@ class _TlsAdapter(BuiltinSSLAdapter):  # type: ignore[misc]
     def wrap(self, sock: socket.socket) -> Any:
         """Look for new certificates, then shake hands."""
         self._file.current()
-        return super().wrap(sock)
+        return super().wrap(sock)  # type: ignore[no-untyped-call]
 
 
 class Server:
@@ -49,14 +57,14 @@ class Server:
         *,
         web_config: WebConfigFile | None = None,
         threads: int = THREADS,
-        timeout: float = SOCKET_SECONDS,
+        timeout: int = SOCKET_SECONDS,
     ) -> None:
         self._app = app
         self._listen = tuple(listen)
         self._web_config = web_config
         self._threads = threads
         self._timeout = timeout
-        self._servers: list[wsgi.Server] = []
+        self._servers: list[_Listener] = []
         self._serving: list[threading.Thread] = []
 
     def start(self) -> None:
@@ -85,7 +93,7 @@ class Server:
         for thread in self._serving:
             thread.join(grace + 1.0)
 
-    def _bound(self, address: str) -> wsgi.Server:
+    def _bound(self, address: str) -> _Listener:
         host, _, port = address.rpartition(":")
         hosts = [host.strip("[]")] if host else ["::", "0.0.0.0"]  # noqa: S104  # a bare port means everywhere
         failure = ""
@@ -99,8 +107,8 @@ class Server:
             return server
         raise ListenFailed(f"cannot listen on {address}: {_remedy(failure)}")
 
-    def _server(self, bind: tuple[str, int]) -> wsgi.Server:
-        server = wsgi.Server(
+    def _server(self, bind: tuple[str, int]) -> _Listener:
+        server = _Listener(
             bind,
             self._guarded,
             numthreads=self._threads,
@@ -111,7 +119,6 @@ class Server:
         )
         server.max_request_header_size = MAX_HEADER_BYTES
         server.max_request_body_size = MAX_BODY_BYTES
-        server.error_log = _log
         tls = self._web_config.current().tls if self._web_config else None
         if self._web_config and tls:
             server.ssl_adapter = _TlsAdapter(self._web_config, str(tls.cert_file), str(tls.key_file))
@@ -142,7 +149,3 @@ def _remedy(failure: str) -> str:
     if "Cannot assign" in failure:
         return "this machine has no such address; correct --web.listen-address"
     return f"{failure}; correct --web.listen-address"
-
-
-def _log(message: str = "", level: int = logging.INFO, traceback: bool = False) -> None:  # noqa: FBT001, FBT002
-    log.log(min(level, logging.WARNING), message.strip(), exc_info=traceback)

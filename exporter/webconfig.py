@@ -98,7 +98,7 @@ def _section(raw: Any, known: set[str], where: str) -> Mapping[str, Any]:
     if raw is None:
         return {}
     if not isinstance(raw, dict):
-        raise ValueError(f"{where.rstrip('.') or 'the file'}: must be a mapping of keys to values")
+        raise ValueError(f"{where.rstrip('.') or 'the file'}: must map keys to values")  # noqa: TRY004  # as all else here
     for key in raw:
         if key in known:
             continue
@@ -124,7 +124,7 @@ def _tls(raw: Mapping[str, Any], base: Path) -> Tls:
         raise ValueError(f"tls_server_config.client_ca_file: is needed for client_auth_type {auth}")
     if ca and CLIENT_AUTH[auth] is ssl.CERT_NONE:
         raise ValueError(
-            "tls_server_config.client_auth_type: client_ca_file needs RequireAndVerifyClientCert or VerifyClientCertIfGiven"
+            "tls_server_config.client_auth_type: must verify certificates where client_ca_file is given"
         )
     versions = {}
     for key, default in (("min_version", "TLS12"), ("max_version", "TLS13")):
@@ -148,7 +148,7 @@ def _headers(raw: Any) -> tuple[tuple[str, str], ...]:
 
 def _users(raw: Any) -> Mapping[str, bytes]:
     if not isinstance(raw, dict):
-        raise ValueError("basic_auth_users: must be a mapping of users to bcrypt hashes")
+        raise ValueError("basic_auth_users: must map users to bcrypt hashes")  # noqa: TRY004  # as all else here
     for user, hashed in raw.items():
         if (
             not isinstance(hashed, str)
@@ -214,7 +214,7 @@ class WebConfigFile:
         try:
             config = read(self._path)
             if (config.tls is None) != (self.context is None):
-                raise ValueError("tls_server_config: TLS is switched on or off at the next start only")
+                raise ValueError("TLS is switched on or off at the next start only")  # noqa: TRY301  # one way out
             if config.tls and self.context:
                 _context(config.tls)
                 _fill(self.context, config.tls)
