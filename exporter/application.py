@@ -11,7 +11,7 @@ import requests.utils
 from prometheus_client import GC_COLLECTOR, PLATFORM_COLLECTOR, PROCESS_COLLECTOR, CollectorRegistry
 
 from exporter.collector import ProbeCollector, WorkflowCollector
-from exporter.config import ConfigError, Settings
+from exporter.config import ConfigError, Metadata, Settings
 from exporter.log import OutcomeLog
 from exporter.logformat import configure
 from exporter.scraper import Collection, Memory, Scraper
@@ -175,7 +175,7 @@ class Application:
             return WorkloadIdentity(
                 identity.service_account_id, identity.token_file, identity.endpoint, transport, self._clock
             )
-        endpoint = auth.metadata.endpoint
+        endpoint = (auth.metadata or Metadata()).endpoint
         transport = self._transport(limits, endpoint, _unobserved)
         return InstanceMetadata(endpoint, transport, self._clock)
 

@@ -19,7 +19,8 @@ from prometheus_client import generate_latest
 
 from exporter import console
 from exporter.application import Application
-from exporter.config import ConfigError, Settings, add_flags, load, overrides
+from exporter.config import ConfigError, Settings
+from exporter.flags import add_flags, load, overrides
 from exporter.logformat import configure
 from exporter.scraper import Collection
 from exporter.server import ListenFailed, Server

@@ -8,7 +8,7 @@ from prometheus_client import Counter, Histogram
 from prometheus_client.core import GaugeMetricFamily, Metric
 
 from exporter.collector import ProbeCollector, WorkflowCollector
-from exporter.config import settings_rows
+from exporter.flags import settings_rows
 from exporter.scraper import Collection
 from exporter.telemetry import ScrapeTelemetry, Telemetry
 

@@ -24,13 +24,13 @@ ROWS = (
     {"yandex.secrets"},
 )
 OUTSIDE = {
-    "config": {"units", "flags", "yandex.secrets"},
-    "flags": {"units", "yandex.secrets"},
+    "config": {"units", "yandex.secrets"},
+    "flags": {"config", "yandex.secrets"},
     "units": set(),
     "logformat": {"yandex.secrets"},
 }
 """Modules that stand beside the rows, and all that they may import."""
-WIRING = {"config", "logformat", "simulator"}
+WIRING = {"config", "flags", "logformat", "simulator"}
 """What only the composition root may import."""
 ROOT = {"cli", "application"}
 
