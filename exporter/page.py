@@ -1,50 +1,55 @@
-"""Pages for people: the landing page and the report of a debugged probe."""
+"""Pages for people: the landing page, and the report of a probe that is being debugged."""
 
+import base64
+import hashlib
+import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from jinja2 import Environment, PackageLoader
+from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from exporter.scraper import Collection, Outcome
 from exporter.yandex.transport import CallRecord
 
 MOST_SHOWN = 500
-HEADERS = (
-    (
-        "Content-Security-Policy",
-        "default-src 'none'; style-src 'unsafe-inline'; form-action 'self'; frame-ancestors 'none'",
-    ),
-    ("Referrer-Policy", "no-referrer"),
-    ("Cache-Control", "no-store"),
-)
+DOCUMENTATION = "https://yandex.cloud/en/docs/serverless-integrations/concepts/workflows/workflow"
+NONE = "\u2014"
+
+NOT_READ = "NOT READ"
+URGENCY = ("FAILED", NOT_READ, "UNKNOWN", "PAUSED", "RUNNING", "QUEUED", "STOPPED", "FINISHED")
+"""The states of the page, those that need a look first."""
+TROUBLE = {"FAILED": "failed", NOT_READ: "not read", "UNKNOWN": "of unknown status"}
+"""The states that are not fine, in the words of the summary."""
+
 ADVICE = {
-    "auth": "no IAM token to be had; the log says why",
-    "unauthorized": "the token is not accepted",
-    "forbidden": "grant serverless.workflows.viewer on the folder",
-    "not_found": "no such execution; is the ID whole?",
-    "connection": "no connection to the API",
-    "tls": "the API's certificate is not trusted",
-    "timeout": "the API did not answer in time",
-    "budget": "the scrape's time was over",
-    "rate_limited": "too many requests",
-    "server_error": "the API has trouble of its own",
-    "bad_request": "the API does not take this ID",
-    "bad_response": "the answer is not of this API",
+    "auth": "No IAM token is to be had. See /-/ready and the log.",
+    "unauthorized": "The API does not accept the token. Is it expired, or the key deleted?",
+    "forbidden": "Grant this account the role serverless.workflows.viewer on the folder.",
+    "not_found": "There is no such execution. Is the ID whole, or was it deleted?",
+    "connection": "No connection to the API. Check network, DNS and proxy.",
+    "tls": "The API's certificate is not trusted. Check the CA bundle and the proxy.",
+    "timeout": "The API did not answer in time. Raise api.timeout if this lasts.",
+    "budget": "The scrape's time was over. Raise scrape.timeout or api.concurrency.",
+    "rate_limited": "Too many requests. Lower api.requests_per_second.",
+    "server_error": "The API has trouble of its own. It is asked again at the next scrape.",
+    "bad_request": "The API does not take this request. Is the ID right?",
+    "bad_response": "The answer is not one of this API. Check api.endpoint and the proxy.",
 }
-URGENCY = ("NOT READ", "FAILED", "UNKNOWN", "PAUSED", "RUNNING", "QUEUED", "STOPPED", "FINISHED")
+"""What went wrong and what to do, by the reason of an outcome."""
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """An execution as it is shown, all in words."""
+    """An execution as it is shown, all in words; an empty text is not shown."""
 
     id: str
     alias: str
     workflow_id: str
     state: str
     note: str
+    advice: str
     duration: str
     started: str
     started_ago: str
@@ -53,16 +58,80 @@ class Row:
     @property
     def style(self) -> str:
         """The class that gives the state its colour."""
-        return self.state.lower().replace(" ", "-")
+        return style(self.state)
+
+
+class LandingPage:
+    """Renders the landing page: every target with its state, those that need a look first.
+
+    `headers` go with each page. Their content security policy allows the one style sheet of the
+    template, by its hash, and nothing else.
+    """
+
+    def __init__(self, version: str) -> None:
+        environment = Environment(
+            loader=PackageLoader("exporter", ""),
+            autoescape=True,
+            undefined=StrictUndefined,
+            trim_blocks=True,
+            lstrip_blocks=True,
+        )
+        environment.filters["style"] = style
+        self._template = environment.get_template("landing.html")
+        self._version = version
+        self.headers = (
+            ("Content-Security-Policy", _policy(self.render(Collection((), 0.0, 0.0), 0.0, ""))),
+            ("Referrer-Policy", "no-referrer"),
+            ("Cache-Control", "no-store"),
+        )
+
+    def render(self, collection: Collection, now: float, endpoint: str) -> str:
+        """Return the page of this collection; `now` in Unix seconds."""
+        outcomes = sorted(collection.outcomes, key=_urgency)
+        counts = Counter(state(outcome) for outcome in outcomes)
+        return self._template.render(
+            rows=[_row(outcome, now) for outcome in outcomes[:MOST_SHOWN]],
+            hidden=max(0, len(outcomes) - MOST_SHOWN),
+            counts=[(name, counts[name]) for name in URGENCY if counts[name]],
+            summary=summary(counts),
+            trouble=any(counts[name] for name in TROUBLE),
+            version=self._version,
+            endpoint=endpoint,
+            documentation=DOCUMENTATION,
+            now=utc_text(now),
+        )
+
+
+def summary(counts: Counter[str]) -> str:
+    """Return the overall state: 12 executions watched: 9 fine, 2 failed, 1 not read."""
+    total = counts.total()
+    watched = f"{total} {'execution' if total == 1 else 'executions'} watched"
+    trouble = [f"{counts[name]} {words}" for name, words in TROUBLE.items() if counts[name]]
+    if not trouble:
+        return f"{watched}: all fine" if total else "No executions are watched yet"
+    fine = total - sum(counts[name] for name in TROUBLE)
+    return f"{watched}: {', '.join([f'{fine} fine', *trouble])}"
+
+
+def state(outcome: Outcome) -> str:
+    """Return the state to show: a status of the API, or that there is none."""
+    return outcome.execution.status.name if outcome.execution else NOT_READ
+
+
+def style(name: str) -> str:
+    """Return the class that gives a state its colour."""
+    return name.lower().replace(" ", "-")
 
 
 def duration_text(seconds: float | None) -> str:
-    """Return seconds as people say them: 1.07 s, 15 min 00 s, 1 h 02 min, 2 d 3 h."""
+    """Return seconds as people say them: 41 ms, 1.07 s, 15 min 00 s, 1 h 02 min, 2 d 3 h."""
     if seconds is None:
-        return "–"  # noqa: RUF001  # a dash in a cell of its own
-    if seconds < 60:
-        return f"{seconds:.3g} s" if seconds < 10 else f"{seconds:.1f} s"
-    whole = int(seconds)
+        return NONE
+    if seconds < 0.9995:
+        return "0 s" if seconds == 0 else f"{max(1, round(seconds * 1000))} ms"
+    if seconds < 59.95:
+        return f"{seconds:.2f} s" if seconds < 9.995 else f"{seconds:.1f} s"
+    whole = round(seconds)
     if whole < 3600:
         return f"{whole // 60} min {whole % 60:02d} s"
     if whole < 86400:
@@ -73,76 +142,80 @@ def duration_text(seconds: float | None) -> str:
 def ago_text(seconds: float) -> str:
     """Return how long ago something was, in its largest unit."""
     if seconds < 0:
-        return "in the future"
+        # The clocks of the cloud and of this machine differ a little.
+        return "just now" if seconds > -60 else "in the future"
     for unit, size in (("d", 86400), ("h", 3600), ("min", 60)):
         if seconds >= size:
             return f"{int(seconds // size)} {unit} ago"
     return f"{int(seconds)} s ago"
 
 
+def utc_text(at: float) -> str:
+    """Return Unix seconds as a date and time in UTC."""
+    try:
+        return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d %H:%M:%S")
+    except (ValueError, OverflowError, OSError):
+        return "after the year 9999"  # an offset takes the last timestamps of RFC 3339 there
+
+
+def _urgency(outcome: Outcome) -> tuple[int, str, str]:
+    return URGENCY.index(state(outcome)), outcome.target.alias, outcome.target.id
+
+
 def _row(outcome: Outcome, now: float) -> Row:
     execution = outcome.execution
-    last = outcome.last_success
-    read = "never" if last is None else ago_text(now - last)
-    alias = outcome.target.alias
-    if execution is None:
-        code = f"{outcome.http_code} " if outcome.http_code else ""
-        note = f"{code}{outcome.reason}: {ADVICE.get(outcome.reason, outcome.message)}"
-        return Row(outcome.target.id, alias, "", "NOT READ", note, "–", "–", "", read)  # noqa: RUF001
-    started = execution.started_at
+    started = execution.started_at if execution else None
+    error = execution.error.code if execution and execution.error else ""
+    failure = " ".join(filter(None, (outcome.reason, f"({outcome.http_code})" if outcome.http_code else "")))
+    note = failure if outcome.reason else ""
+    if error and note:
+        note = f"{error}; last reading: {note}"
     return Row(
-        outcome.target.id,
-        alias,
-        execution.workflow_id,
-        execution.status.name,
-        execution.error.code if execution.error else "",
-        duration_text(execution.duration),
-        "–" if started is None else _utc(started),  # noqa: RUF001
-        "" if started is None else ago_text(now - started),
-        read,
+        id=outcome.target.id,
+        alias=outcome.target.alias,
+        workflow_id=execution.workflow_id if execution else "",
+        state=state(outcome),
+        note=note or error,
+        advice=ADVICE.get(outcome.reason, outcome.message) if outcome.reason else "",
+        duration=duration_text(execution.duration if execution else None),
+        started=NONE if started is None else utc_text(started),
+        started_ago="" if started is None else ago_text(now - started),
+        read="never" if outcome.last_success is None else ago_text(now - outcome.last_success),
     )
 
 
-def _utc(at: float) -> str:
-    return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d %H:%M:%S")
-
-
-def landing(collection: Collection, now: float, version: str, endpoint: str) -> str:
-    """Return the landing page: every target with its state, those that need a look first."""
-    rows = sorted(
-        (_row(outcome, now) for outcome in collection.outcomes),
-        key=lambda row: (URGENCY.index(row.state), row.alias or row.id),
-    )
-    counts = Counter(row.state for row in rows)
+def _policy(html: str) -> str:
+    sheet = re.findall(r"<style>(.*?)</style>", html, re.DOTALL)[0]
+    digest = base64.b64encode(hashlib.sha256(sheet.encode()).digest()).decode()
     return (
-        Environment(loader=PackageLoader("exporter", "."), autoescape=True)
-        .get_template("landing.html")
-        .render(
-            rows=rows[:MOST_SHOWN],
-            hidden=max(0, len(rows) - MOST_SHOWN),
-            total=len(rows),
-            counts=[(state, counts[state]) for state in URGENCY if counts[state]],
-            version=version,
-            endpoint=endpoint,
-            now=_utc(now),
-        )
+        f"default-src 'none'; style-src 'sha256-{digest}'; img-src data:; "
+        "form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
     )
 
 
-def debug(calls: Sequence[CallRecord], collection: Collection | None, metrics: str) -> str:
-    """Return the report of a probe: its calls, its outcomes, its metrics."""
-    lines = ["Calls (the Authorization header is hidden):"]
-    for call in calls:
-        code = call.code or "no answer"
-        error = f"  {call.error}: {call.message}" if call.error else ""
-        attempt = f"  attempt {call.attempt + 1}" if call.attempt else ""
-        lines.append(f"  {call.method}  {call.url}  {code}  {call.seconds:.3f} s{attempt}{error}")
-    if not calls:
-        lines.append("  none: what is known did not have to be asked again")
-    lines += ["", "Outcomes:"]
-    for outcome in collection.outcomes if collection else ():
-        told = outcome.execution.status.name if outcome.execution else "no data"
-        failure = f"  {outcome.reason}: {outcome.message}" if outcome.reason else ""
-        kept = "  kept" if outcome.cached else ""
-        lines.append(f"  {outcome.target.id}  {told}  {outcome.http_code}{kept}{failure}")
-    return "\n".join([*lines, "", "Metrics:", metrics])
+def debug(calls: Sequence[CallRecord], outcomes: Sequence[tuple[str, Outcome | None]], metrics: str) -> str:
+    """Return the report of a probe: its calls, the outcome of each execution ID, its metrics.
+
+    An outcome is None when the probe's time was over before there was one.
+    """
+    lines = ["Calls (the Authorization header is never shown)", ""]
+    lines += [_call_line(call) for call in calls] or ["  none: what is known did not have to be asked again"]
+    lines += ["", "Outcomes", ""]
+    lines += [_outcome_line(execution_id, outcome) for execution_id, outcome in outcomes]
+    return "\n".join([*lines, "", "Metrics", "", metrics])
+
+
+def _call_line(call: CallRecord) -> str:
+    code = call.code or "no answer"
+    error = f"  {call.error}: {call.message}" if call.error else ""
+    return f"  {call.method}  {call.url}  {code}  {call.seconds:.3f} s  attempt {call.attempt + 1}{error}"
+
+
+def _outcome_line(execution_id: str, outcome: Outcome | None) -> str:
+    if outcome is None:
+        return f"  {execution_id}  NOT READ  the probe's time was over before it was read"
+    kept = (
+        "  kept from an earlier reading" if outcome.cached or (outcome.success and not outcome.fresh) else ""
+    )
+    failure = f"  {outcome.reason}: {outcome.message}" if outcome.reason else ""
+    return f"  {execution_id}  {state(outcome)}  {outcome.http_code or 'no answer'}{kept}{failure}"

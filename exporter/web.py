@@ -1,5 +1,7 @@
-"""The pages of the exporter, as a WSGI application: routes, methods, parameters."""
+"""The pages of the exporter as a WSGI application: routes, methods, parameters."""
 
+import logging
+import math
 import re
 import threading
 from collections.abc import Callable, Iterable, Sequence
@@ -11,25 +13,29 @@ from wsgiref.types import StartResponse, WSGIEnvironment
 from prometheus_client import CollectorRegistry, generate_latest, make_wsgi_app
 
 from exporter import page
-from exporter.scraper import Collection, Scraper
+from exporter.scraper import Collection, Outcome, Scraper
 from exporter.targets import ExecutionTarget
 from exporter.yandex.errors import ApiError
 from exporter.yandex.models import valid_id
 from exporter.yandex.secrets import one_line, redact
 from exporter.yandex.transport import Authorizer, Budget, CallRecord, Clock
 
+log = logging.getLogger(__name__)
+
 MINIMUM_SECONDS = 0.1
 READY_SECONDS = 2.0
-MOST_PROBED = 100
 STALE_SECONDS = 30.0
 PAGE_SECONDS = 5.0
+MOST_PROBED = 100
+MOST_PARAMETERS = 1000
+PROBE_PARAMETERS = ("execution_id", "debug", "name[]")
+RELOAD = "/-/reload"
 TEXT = "text/plain; charset=utf-8"
+NOSNIFF = ("X-Content-Type-Options", "nosniff")
 REASONS = {
     200: "OK", 400: "Bad Request", 403: "Forbidden", 404: "Not Found", 405: "Method Not Allowed",
     500: "Internal Server Error", 503: "Service Unavailable",
 }  # fmt: skip
-
-Probe = Callable[["Runtime", Sequence[ExecutionTarget], Budget], CollectorRegistry]
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,17 +63,34 @@ class Answer:
     headers: tuple[tuple[str, str], ...] = ()
 
 
+class BadQuery(ValueError):
+    """The parameters of a probe are not right; the message is for the one who asked."""
+
+
+Probe = Callable[[Runtime, Sequence[ExecutionTarget], Budget], CollectorRegistry]
+
+
 def scrape_seconds(header: str, timeout: float, offset: float) -> float:
-    """Return what a scrape may take: Prometheus' timeout less the offset, capped by our own."""
-    if not re.fullmatch(r"[0-9]{1,9}(\.[0-9]{0,9})?", header.strip()) or float(header) <= 0:
-        return timeout
-    return max(MINIMUM_SECONDS, min(float(header) - offset, timeout))
+    """Return the seconds a scrape may take: Prometheus' timeout less the offset, capped by our own.
+
+    A header that is no positive number is as none. Never less than a tenth of a second.
+    """
+    allowed = timeout
+    if re.fullmatch(r"[0-9.]{1,30}(?:[eE][+-]?[0-9]{1,3})?", header.strip()):
+        try:
+            given = float(header)
+        except ValueError:
+            given = 0.0
+        if 0 < given < math.inf:
+            allowed = min(given - offset, timeout)
+    return max(MINIMUM_SECONDS, allowed)
 
 
 class WebApp:
-    """Answers requests out of the current Runtime.
+    """Answers each request out of the Runtime that is current when it comes.
 
-    `_lock` guards `_ready`, the runtime for which a first token was had.
+    The registries are made afresh for each request. `reload` raises an exception whose text says
+    why nothing has changed. `_lock` guards `_ready`, the runtime for which a first token was had.
     """
 
     def __init__(
@@ -85,7 +108,7 @@ class WebApp:
         self._probe_registry = probe_registry
         self._reload = reload
         self._clock = clock
-        self._version = version
+        self._landing_page = page.LandingPage(version)
         self._lock = threading.Lock()
         self._ready: Runtime | None = None
         self._routes: dict[str, Callable[[WSGIEnvironment], Answer | CollectorRegistry]] = {
@@ -95,31 +118,28 @@ class WebApp:
             "/config": self._config,
             "/-/healthy": self._healthy,
             "/-/ready": self._is_ready,
-            "/-/reload": self._reloaded,
+            RELOAD: self._reloaded,
         }
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """Answer one request."""
-        answer = self._answer(environ)
-        if isinstance(answer, CollectorRegistry):
-            return _exposed(answer, environ, start_response)
-        body = answer.body.encode("utf-8", "replace")
-        headers = [
-            ("Content-Type", answer.content_type),
-            ("Content-Length", str(len(body))),
-            ("X-Content-Type-Options", "nosniff"),
-            *answer.headers,
-        ]
-        start_response(f"{answer.code} {REASONS[answer.code]}", headers)
-        return [] if environ["REQUEST_METHOD"] == "HEAD" else [body]
+        try:
+            answer = self._answer(environ)
+            if isinstance(answer, CollectorRegistry):
+                return _send(environ, start_response, *_exposition(answer, environ))
+        except Exception:
+            log.exception("a page could not be made")
+            answer = Answer(500, "This page could not be made; the log says why.\n")
+        headers = [("Content-Type", answer.content_type), *answer.headers]
+        status = f"{answer.code} {REASONS[answer.code]}"
+        return _send(environ, start_response, status, headers, answer.body.encode("utf-8", "replace"))
 
     def _answer(self, environ: WSGIEnvironment) -> Answer | CollectorRegistry:
-        path, method = environ.get("PATH_INFO") or "/", environ["REQUEST_METHOD"]
-        route = self._routes.get(path)
+        route = self._routes.get(environ.get("PATH_INFO") or "/")
         if route is None:
-            return Answer(404, f"No such page. There are: {' '.join(self._routes)}\n")
-        allowed = ("POST", "PUT") if path == "/-/reload" else ("GET", "HEAD")
-        if method not in allowed:
+            return Answer(404, "No such page. There are:\n" + "".join(f"{path}\n" for path in self._routes))
+        allowed = ("POST", "PUT") if route == self._reloaded else ("GET", "HEAD")
+        if environ["REQUEST_METHOD"] not in allowed:
             return Answer(405, f"Use {' or '.join(allowed)}.\n", headers=(("Allow", ", ".join(allowed)),))
         return route(environ)
 
@@ -139,19 +159,26 @@ class WebApp:
 
     def _probe(self, environ: WSGIEnvironment) -> Answer | CollectorRegistry:
         runtime = self._runtime()
-        query = parse_qs(environ.get("QUERY_STRING", ""), keep_blank_values=True, max_num_fields=1000)
-        ids = list(dict.fromkeys(query.get("execution_id", [])))
-        if problem := _problem(ids):
-            return Answer(400, problem + "\n")
+        try:
+            query = _query(environ)
+            ids = _execution_ids(query)
+        except BadQuery as error:
+            return Answer(400, f"{error}\n")
         known = {target.id: target for target in runtime.executions()}
         targets = tuple(known.get(id_, ExecutionTarget(id_)) for id_ in ids)
-        if query.get("debug", [""])[-1].lower() not in {"true", "1"}:
-            return self._probe_registry(runtime, targets, self._budget(environ, runtime))
+        if query.get("debug", [""])[-1].lower() in {"true", "1"}:
+            return self._debugged(environ, runtime, targets)
+        return self._probe_registry(runtime, targets, self._budget(environ, runtime))
+
+    def _debugged(
+        self, environ: WSGIEnvironment, runtime: Runtime, targets: Sequence[ExecutionTarget]
+    ) -> Answer:
         calls: list[CallRecord] = []
+        began = self._clock.time()
         registry = self._probe_registry(runtime, targets, self._budget(environ, runtime, (calls.append,)))
         metrics = generate_latest(registry).decode()
-        outcomes = runtime.scraper.latest(targets)
-        return Answer(200, redact(page.debug(calls, outcomes, metrics)))
+        outcomes = [(target.id, _outcome_since(began, runtime.scraper, target)) for target in targets]
+        return Answer(200, redact(page.debug(tuple(calls), outcomes, metrics)))
 
     def _landing(self, _: WSGIEnvironment) -> Answer:
         runtime = self._runtime()
@@ -161,8 +188,8 @@ class WebApp:
         if collection is None or now - collection.started > STALE_SECONDS:
             seconds = min(PAGE_SECONDS, runtime.scrape_timeout)
             collection = runtime.scraper.collect(targets, Budget.of(seconds, self._clock))
-        html = page.landing(collection, self._clock.time(), self._version, runtime.endpoint)
-        return Answer(200, html, "text/html; charset=utf-8", page.HEADERS)
+        html = self._landing_page.render(collection, self._clock.time(), runtime.endpoint)
+        return Answer(200, html, "text/html; charset=utf-8", self._landing_page.headers)
 
     def _config(self, _: WSGIEnvironment) -> Answer:
         return Answer(200, self._runtime().config_text)
@@ -178,39 +205,72 @@ class WebApp:
             try:
                 runtime.authorizer.token(Budget.of(READY_SECONDS, self._clock))
             except ApiError as error:
-                return Answer(503, f"Not ready: {error}\n")
+                return Answer(503, f"Not ready: {error.reason}: {redact(str(error))}\n")
             with self._lock:
                 self._ready = runtime
         return Answer(200, "Ready.\n")
 
     def _reloaded(self, _: WSGIEnvironment) -> Answer:
         if not self._runtime().enable_lifecycle:
-            return Answer(
-                403, "Lifecycle API is not enabled: start with --web.enable-lifecycle, or send SIGHUP.\n"
-            )
+            text = "Lifecycle API is not enabled. Start with --web.enable-lifecycle, or send SIGHUP.\n"
+            return Answer(403, text)
         try:
             self._reload()
-        except Exception as error:  # noqa: BLE001  # whatever it is, the old configuration holds and the caller is told
+        except Exception as error:  # noqa: BLE001  # whatever it is, the old configuration holds
             return Answer(500, f"Not reloaded, nothing has changed:\n{redact(str(error))}\n")
         return Answer(200, "Reloaded.\n")
 
 
-def _problem(ids: Sequence[str]) -> str:
-    """Say what is wrong with the execution IDs of a probe."""
+def _query(environ: WSGIEnvironment) -> dict[str, list[str]]:
+    """Return the parameters of a probe; raises BadQuery for one that it does not have."""
+    text = environ.get("QUERY_STRING", "")
+    try:
+        query = parse_qs(text, keep_blank_values=True, max_num_fields=MOST_PARAMETERS)
+    except ValueError:
+        raise BadQuery(f"more than {MOST_PARAMETERS} parameters; send fewer") from None
+    for name in query:
+        if name not in PROBE_PARAMETERS:
+            shown = one_line(redact(name), 60)
+            raise BadQuery(f"{shown}: is not a parameter of /probe; name executions: ?execution_id=ID")
+    return query
+
+
+def _execution_ids(query: dict[str, list[str]]) -> tuple[str, ...]:
+    """Return the executions to probe, each once; raises BadQuery."""
+    ids = tuple(dict.fromkeys(query.get("execution_id", ())))
     if not ids:
-        return "execution_id: is missing; ask for /probe?execution_id=ID, which may be repeated"
+        raise BadQuery("execution_id: is missing; ask for /probe?execution_id=ID, which may be repeated")
     if len(ids) > MOST_PROBED:
-        return f"execution_id: given {len(ids)} times; at most {MOST_PROBED} in one probe"
+        raise BadQuery(f"execution_id: {len(ids)} IDs; at most {MOST_PROBED} in one probe, so send several")
     for id_ in ids:
         if not valid_id(id_):
-            return f"execution_id: {one_line(redact(id_), 60)!r} is not an ID: 1 to 128 of A-Z a-z 0-9 _ -"
-    return ""
+            shown = one_line(redact(id_), 60)
+            raise BadQuery(f"execution_id: '{shown}' is not an ID; give 1 to 128 of A-Z a-z 0-9 _ -")
+    return ids
 
 
-def _exposed(
-    registry: CollectorRegistry, environ: WSGIEnvironment, start_response: StartResponse
-) -> Iterable[bytes]:
+def _outcome_since(began: float, scraper: Scraper, target: ExecutionTarget) -> Outcome | None:
+    latest = scraper.latest((target,))
+    return next((outcome for outcome in latest.outcomes if outcome.at >= began), None) if latest else None
+
+
+def _exposition(
+    registry: CollectorRegistry, environ: WSGIEnvironment
+) -> tuple[str, list[tuple[str, str]], bytes]:
     """Let prometheus-client negotiate format and encoding, and filter by name."""
+    started: list[tuple[str, list[tuple[str, str]]]] = []
     app: Any = make_wsgi_app(registry)
-    body: list[bytes] = list(app({**environ, "REQUEST_METHOD": "GET"}, start_response))
-    return [] if environ["REQUEST_METHOD"] == "HEAD" else body
+    # It knows GET only; what is not wanted of a HEAD is dropped when it is sent.
+    body = b"".join(app({**environ, "REQUEST_METHOD": "GET"}, lambda *head: started.append(head)))
+    return *started[0], body
+
+
+def _send(
+    environ: WSGIEnvironment,
+    start_response: StartResponse,
+    status: str,
+    headers: Sequence[tuple[str, str]],
+    body: bytes,
+) -> Iterable[bytes]:
+    start_response(status, [*headers, ("Content-Length", str(len(body))), NOSNIFF])
+    return [] if environ["REQUEST_METHOD"] == "HEAD" else [body]

@@ -1,5 +1,6 @@
 """The command line as a user meets it."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import processes
@@ -9,7 +10,7 @@ from exporter.simulator import Simulator
 
 
 @pytest.fixture
-def cloud():
+def cloud() -> Iterator[Simulator]:
     """Return a cloud with a life of its own."""
     with Simulator() as simulator:
         yield simulator
@@ -123,8 +124,8 @@ def test_each_way_to_authenticate_gets_data(cloud: Simulator, tmp_path: Path, wa
         "key": f"service_account_key_file: {cloud.create_key(tmp_path)}",
         "file": "iam_token_file: token",
         "metadata": f"metadata: {{endpoint: '{cloud.base_url}'}}",
-        "federation": "workload_identity: {service_account_id: ajesimulated, token_file: subject, "
-        f"endpoint: '{cloud.base_url}'}}",
+        "federation": f"workload_identity: {{service_account_id: {cloud.service_account_id}, "
+        f"token_file: subject, endpoint: '{cloud.base_url}'}}",
     }[way]
     path = tmp_path / "config.yml"
     path.write_text(

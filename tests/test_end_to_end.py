@@ -2,6 +2,8 @@
 
 import signal
 import subprocess
+from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import processes
@@ -14,7 +16,7 @@ RUNNING = "dfqworkflow-running"
 
 
 @pytest.fixture
-def cloud():
+def cloud() -> Iterator[Simulator]:
     """Return a cloud with a failed and a running execution."""
     with Simulator(executions=0) as simulator:
         simulator.put(
@@ -66,7 +68,7 @@ scrape_configs:
                 status = (
                     f'yc_workflow_execution_status{{job="{job}",execution_id="{FAILED}",status="FAILED"}}'
                 )
-                assert processes.until(lambda q=status: value(prometheus, q)) == 1
+                assert processes.until(partial(value, prometheus, status)) == 1
                 assert value(prometheus, f"yc_workflow_execution_duration_seconds{at}") == 900.5
                 assert value(prometheus, f"yc_workflow_execution_errors{at}") == 1
                 assert value(prometheus, f"yc_workflow_execution_error_info{at}") == 1

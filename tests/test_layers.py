@@ -24,7 +24,8 @@ ROWS = (
     {"yandex.secrets"},
 )
 OUTSIDE = {
-    "config": {"units", "yandex.secrets"},
+    "config": {"fields", "yandex.secrets"},
+    "fields": {"units"},
     "flags": {"config", "yandex.secrets"},
     "units": set(),
     "logformat": {"yandex.secrets"},

@@ -1,0 +1,26 @@
+FROM python:3.13-slim AS build
+WORKDIR /src
+RUN python -m venv /opt/venv
+COPY pyproject.toml ./
+# The dependencies in a layer of their own, which a change of the code leaves as it is.
+RUN /opt/venv/bin/python -c "import tomllib; print('\n'.join(tomllib.load(open('pyproject.toml', 'rb'))['project']['dependencies']))" > requirements.txt \
+ && /opt/venv/bin/pip install --no-cache-dir --requirement requirements.txt
+COPY LICENSE README.md ./
+COPY exporter exporter
+RUN /opt/venv/bin/pip install --no-cache-dir --no-deps .
+
+FROM python:3.13-slim
+ARG REVISION=unknown
+LABEL org.opencontainers.image.title="yc-workflow-exporter" \
+      org.opencontainers.image.licenses="Apache-2.0" \
+      org.opencontainers.image.revision="${REVISION}"
+ENV EXPORTER_REVISION=${REVISION} \
+    PATH=/opt/venv/bin:$PATH \
+    PYTHONUNBUFFERED=1 \
+    PYTHONDONTWRITEBYTECODE=1
+COPY --from=build /opt/venv /opt/venv
+USER 65534:65534
+EXPOSE 10317
+HEALTHCHECK --interval=30s --timeout=5s --start-period=10s \
+  CMD ["python", "-c", "import urllib.request as u; u.urlopen('http://127.0.0.1:10317/-/healthy', timeout=4)"]
+ENTRYPOINT ["yc-workflow-exporter"]
