@@ -20,7 +20,7 @@ from prometheus_client import generate_latest
 from exporter import console
 from exporter.application import Application
 from exporter.config import ConfigError, Settings
-from exporter.flags import add_flags, load, overrides
+from exporter.flags import add_flags, load, nearest, overrides, settings_rows
 from exporter.logformat import configure
 from exporter.scraper import Collection
 from exporter.server import ListenFailed, Server
@@ -29,6 +29,7 @@ from exporter.targets import ExecutionTarget, read_ids
 from exporter.web import Runtime, WebApp
 from exporter.webconfig import WebConfigFile
 from exporter.yandex.errors import ApiError
+from exporter.yandex.secrets import one_line, redact
 from exporter.yandex.transport import Budget, SystemClock
 
 log = logging.getLogger(__name__)
@@ -84,7 +85,7 @@ def parser() -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a subcommand and return its exit code."""
     signals = {signal.SIGTERM, signal.SIGINT, signal.SIGHUP}
-    arguments = parser().parse_args(argv)
+    arguments = _parsed(argv)
     run = {
         None: serve, "serve": serve, "check": check, "scrape": scrape, "demo": demo,
         "simulate": simulate, "completion": completion,
@@ -102,6 +103,17 @@ def main(argv: Sequence[str] | None = None) -> int:
         return CANNOT_START
     except KeyboardInterrupt:
         return 128 + signal.SIGINT
+
+
+def _parsed(argv: Sequence[str] | None) -> argparse.Namespace:
+    """Parse the command line; a flag that does not exist is told with the nearest that does."""
+    top = parser()
+    arguments, unknown = top.parse_known_args(argv)
+    if unknown:
+        flag = unknown[0].partition("=")[0]
+        known = [row.flag for row in settings_rows() if row.flag] + ["--config.file", "--live"]
+        top.error(f"{one_line(redact(flag), 80)}: unknown{nearest(flag, known)}")
+    return arguments
 
 
 def _application(

@@ -287,7 +287,23 @@ def _validated(merged: dict[str, Any], sources: Mapping[str, Mapping[str, Any]])
     try:
         return Settings(**{str(key): value for key, value in merged.items()})
     except ValidationError as error:
-        raise ConfigError([_problem(dict(found), merged, sources) for found in error.errors()]) from None
+        found = [dict(each) for each in error.errors() if each["type"] != "too_short" or not each["input"]]
+        raise ConfigError([_problem(each, merged, sources) for each in found]) from None
+
+
+_MESSAGES = {
+    "missing": "is missing; set it",
+    "model_type": "must be a mapping of keys to values",
+    "dict_type": "must be a mapping of keys to values",
+    "path_type": "must be the path of a file",
+    "bool_parsing": "must be true or false",
+    "bool_type": "must be true or false",
+    "int_parsing": "must be a whole number",
+    "int_from_float": "must be a whole number",
+    "float_parsing": "must be a number",
+    "finite_number": "must be a number that is finite",
+}
+"""Words for people in place of pydantic's."""
 
 
 def _problem(found: dict[str, Any], merged: Any, sources: Mapping[str, Any]) -> str:
@@ -297,8 +313,10 @@ def _problem(found: dict[str, Any], merged: Any, sources: Mapping[str, Any]) -> 
     prefix = f"{where}: " if where else ""
     if found["type"] == "extra_forbidden":
         return f"{prefix}{key}: unknown key{nearest(key, _known(place))}"
-    message = found["msg"].removeprefix("Value error, ")
+    message = _MESSAGES.get(found["type"], found["msg"]).removeprefix("Value error, ")
     value = _at(merged, place)
+    if value is None and isinstance(_at(merged, place[:-1]), str):
+        value = _at(merged, place[:-1])
     if value is None or key in SECRETS or isinstance(value, dict | list | SecretStr):
         return f"{prefix}{key}: {message}" if key else f"{prefix}{message}"
     return f"{prefix}{key}: {one_line(redact(repr(value)), 80)}: {message}"
