@@ -179,7 +179,7 @@ def _merged(*lowest_first: Mapping[str, Any]) -> dict[str, Any]:
     for source in lowest_first:
         if [way for way in WAYS if _auth(source).get(way) not in (None, False)] and "auth" in merged:
             chosen = set(_auth(source))
-            merged["auth"] = {k: v for k, v in _auth(merged).items() if k in chosen}
+            merged["auth"] = {k: v for k, v in _auth(merged).items() if k in chosen or k not in WAYS}
         merged = _over(merged, source)
     return merged
 
@@ -195,7 +195,7 @@ def _over(low: Mapping[str, Any], high: Mapping[str, Any]) -> dict[str, Any]:
 def _fall_back(merged: dict[str, Any], environ: Mapping[str, str], *, need_auth: bool) -> None:
     for variable, way in FALLBACKS:
         if environ.get(variable):
-            merged["auth"] = {way: environ[variable]}
+            merged["auth"] = {**_auth(merged), way: environ[variable]}
             return
     if need_auth:
         raise ConfigError(
