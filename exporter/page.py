@@ -165,23 +165,28 @@ def _urgency(outcome: Outcome) -> tuple[int, str, str]:
 def _row(outcome: Outcome, now: float) -> Row:
     execution = outcome.execution
     started = execution.started_at if execution else None
-    error = execution.error.code if execution and execution.error else ""
-    failure = " ".join(filter(None, (outcome.reason, f"({outcome.http_code})" if outcome.http_code else "")))
-    note = failure if outcome.reason else ""
-    if error and note:
-        note = f"{error}; last reading: {note}"
     return Row(
         id=outcome.target.id,
         alias=outcome.target.alias,
         workflow_id=execution.workflow_id if execution else "",
         state=state(outcome),
-        note=note or error,
+        note=_note(outcome),
         advice=ADVICE.get(outcome.reason, outcome.message) if outcome.reason else "",
         duration=duration_text(execution.duration if execution else None),
         started=NONE if started is None else utc_text(started),
         started_ago="" if started is None else ago_text(now - started),
         read="never" if outcome.last_success is None else ago_text(now - outcome.last_success),
     )
+
+
+def _note(outcome: Outcome) -> str:
+    error = outcome.execution.error.code if outcome.execution and outcome.execution.error else ""
+    if not outcome.reason:
+        return error
+    failure = f"{outcome.reason} ({outcome.http_code})" if outcome.http_code else outcome.reason
+    if outcome.execution is None:
+        return failure
+    return "; ".join(filter(None, (error, f"last reading: {failure}")))
 
 
 def _policy(html: str) -> str:

@@ -1,5 +1,6 @@
 """Sockets: listen, TLS, users, limits and shutdown, around any WSGI application."""
 
+import errno
 import logging
 import socket
 import threading
@@ -96,13 +97,14 @@ class Server:
     def _bound(self, address: str) -> _Listener:
         host, _, port = address.rpartition(":")
         hosts = [host.strip("[]")] if host else ["::", "0.0.0.0"]  # noqa: S104  # a bare port means everywhere
-        failure = ""
+        failure = OSError()
         for name in hosts:
-            server = self._server((name, int(port)))
             try:
+                _try_to_bind(name, int(port))
+                server = self._server((name, int(port)))
                 server.prepare()
             except OSError as error:
-                failure = str(error)
+                failure = error
                 continue
             return server
         raise ListenFailed(f"cannot listen on {address}: {_remedy(failure)}")
@@ -141,11 +143,18 @@ class Server:
         return self._app(environ, start)
 
 
-def _remedy(failure: str) -> str:
-    if "Address already in use" in failure:
-        return "the port is in use; stop what uses it or choose another with --web.listen-address"
-    if "Permission denied" in failure:
-        return "no permission; choose a port above 1023 with --web.listen-address"
-    if "Cannot assign" in failure:
-        return "this machine has no such address; correct --web.listen-address"
-    return f"{failure}; correct --web.listen-address"
+def _try_to_bind(host: str, port: int) -> None:
+    """Raise the OSError that binding gives, which the library folds into a text."""
+    family, kind, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+    with socket.socket(family, kind) as sock:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        sock.bind(address)
+
+
+def _remedy(failure: OSError) -> str:
+    said = {
+        errno.EADDRINUSE: "the port is in use; stop what uses it or choose another",
+        errno.EACCES: "no permission; choose a port above 1023",
+        errno.EADDRNOTAVAIL: "this machine has no such address; correct it",
+    }.get(failure.errno or 0, f"{failure.strerror or failure}; correct it")
+    return f"{said} with --web.listen-address"

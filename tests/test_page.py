@@ -4,9 +4,10 @@ import json
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
+from socketserver import ThreadingMixIn
 from typing import Any
 from urllib.parse import urlsplit
-from wsgiref.simple_server import WSGIRequestHandler, make_server
+from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
 import pytest
 from selenium import webdriver
@@ -34,14 +35,24 @@ STATES: dict[str, dict[str, Any]] = {
 }
 CONTRAST = """
 const parse = c => (c.match(/[\\d.]+/g) || []).map(Number);
-const lum = c => { const [r, g, b] = c.slice(0, 3).map(v => (v /= 255) <= .04045 ? v / 12.92 : ((v + .055) / 1.055) ** 2.4);
-  return .2126 * r + .7152 * g + .0722 * b; };
-const ground = e => { for (; e; e = e.parentElement) { const c = parse(getComputedStyle(e).backgroundColor);
-  if (c.length === 3 || c[3] === 1) return c; } return [255, 255, 255]; };
-const texts = [...document.querySelectorAll('body *')].filter(e =>
-  [...e.childNodes].some(n => n.nodeType === 3 && n.data.trim()) && e.getClientRects().length);
-return texts.map(e => { const [a, b] = [lum(parse(getComputedStyle(e).color)), lum(ground(e))].sort((x, y) => y - x);
-  return [e.textContent.trim().slice(0, 40), (a + .05) / (b + .05)]; });
+const linear = v => v <= .04045 ? v / 12.92 : ((v + .055) / 1.055) ** 2.4;
+const luminance = c => {
+  const [r, g, b] = c.slice(0, 3).map(v => linear(v / 255));
+  return .2126 * r + .7152 * g + .0722 * b;
+};
+const ground = e => {
+  for (; e; e = e.parentElement) {
+    const c = parse(getComputedStyle(e).backgroundColor);
+    if (c.length === 3 || c[3] === 1) return c;
+  }
+  return [255, 255, 255];
+};
+const written = e => [...e.childNodes].some(n => n.nodeType === 3 && n.data.trim());
+const speaks = e => written(e) && e.getClientRects().length;
+return [...document.querySelectorAll('body *')].filter(speaks).map(e => {
+  const pair = [parse(getComputedStyle(e).color), ground(e)].map(luminance).sort((x, y) => y - x);
+  return [e.textContent.trim().slice(0, 40), (pair[0] + .05) / (pair[1] + .05)];
+});
 """
 
 
@@ -50,6 +61,13 @@ class Quiet(WSGIRequestHandler):
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002  # the name is the library's
         """Say nothing."""
+
+
+class Threaded(ThreadingMixIn, WSGIServer):
+    """A server that does not wait for the spare connections that a browser opens and leaves idle."""
+
+    daemon_threads = True
+    block_on_close = False
 
 
 @dataclass
@@ -62,7 +80,7 @@ class Served:
 
 def serve(home: Site) -> Iterator[Served]:
     """Serve a site on loopback while the test runs."""
-    with make_server("127.0.0.1", 0, home.app(), handler_class=Quiet) as server:
+    with make_server("127.0.0.1", 0, home.app(), Threaded, Quiet) as server:
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
         thread.start()
         try:
@@ -126,6 +144,11 @@ def look(browser: webdriver.Chrome, url: str, size: tuple[int, int] = DESK, sche
 def text(browser: webdriver.Chrome) -> str:
     """Return what can be read on the page."""
     return str(browser.execute_script("return document.body.innerText"))
+
+
+def logged(browser: webdriver.Chrome, name: str) -> list[dict[str, Any]]:
+    """Return what a log of the browser took since it was last asked for."""
+    return list(browser.get_log(name))  # type: ignore[no-untyped-call]
 
 
 @pytest.mark.parametrize("size", [PHONE, DESK], ids=["phone", "desk"])
@@ -208,16 +231,16 @@ def test_the_page_asks_nobody_else_and_complains_of_nothing(
     served: Served, browser: webdriver.Chrome
 ) -> None:
     """No request but to its own origin, no script, nothing in the console."""
-    for log in ("browser", "performance"):
-        browser.get_log(log)
+    for name in ("browser", "performance"):
+        logged(browser, name)
     look(browser, served.url)
-    events = [json.loads(entry["message"])["message"] for entry in browser.get_log("performance")]
+    events = [json.loads(entry["message"])["message"] for entry in logged(browser, "performance")]
     urls = [e["params"]["request"]["url"] for e in events if e["method"] == "Network.requestWillBeSent"]
     assert served.url in urls
     assert {urlsplit(url).netloc for url in urls if not url.startswith("data:")} == {
         urlsplit(served.url).netloc
     }
-    assert browser.get_log("browser") == []
+    assert logged(browser, "browser") == []
     assert browser.execute_script("return document.scripts.length") == 0
 
 
