@@ -4,7 +4,7 @@ import logging
 import random
 import sys
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import requests.utils
@@ -14,7 +14,9 @@ from exporter.collector import ProbeCollector, WorkflowCollector
 from exporter.config import ConfigError, Metadata, Settings
 from exporter.log import OutcomeLog
 from exporter.logformat import configure
-from exporter.scraper import Collection, Memory, Scraper
+from exporter.memory import Memory
+from exporter.outcome import Collection
+from exporter.scraper import Scraper
 from exporter.targets import ExecutionTarget, Targets, read_ids
 from exporter.telemetry import ScrapeTelemetry, Telemetry
 from exporter.web import Runtime
@@ -29,7 +31,7 @@ from exporter.yandex.iam import (
     TokenRecord,
     WorkloadIdentity,
 )
-from exporter.yandex.transport import Budget, CallRecord, Clock, Limits, Transport
+from exporter.yandex.transport import CallRecord, Clock, Limits, Transport
 
 log = logging.getLogger(__name__)
 
@@ -80,28 +82,26 @@ class Application:
             _warn_of_restart(self.parts.settings, parts.settings)
             if parts.settings.api.endpoint != self.parts.settings.api.endpoint:
                 self._memory.forget()
+            if parts.settings.history != self.parts.settings.history:
+                self._memory.ask_all_again()
             self._memory.ask_missing_again()
             self.parts = parts
             self.telemetry.reloaded(self._clock.time())
             configure(parts.settings.log.level, parts.settings.log.format, sys.stderr)
             log.info("configuration reloaded")
 
-    def metrics_registry(self, runtime: Runtime, budget: Budget) -> CollectorRegistry:
-        """Return a registry for one page of /metrics; it collects when it is first asked to."""
-        collect = Once(lambda: runtime.scraper.collect(runtime.executions(), budget))
+    def metrics_registry(self, runtime: Runtime, collect: Callable[[], Collection]) -> CollectorRegistry:
+        """Return a registry for one page of /metrics."""
         registry = CollectorRegistry()
         registry.register(WorkflowCollector(collect, history=runtime.history))
-        registry.register(ScrapeTelemetry(collect, budget.remaining()))
+        registry.register(ScrapeTelemetry(collect))
         registry.register(self.telemetry)
         for collector in PROCESS_COLLECTORS:
             registry.register(collector)
         return registry
 
-    def probe_registry(
-        self, runtime: Runtime, targets: Sequence[ExecutionTarget], budget: Budget
-    ) -> CollectorRegistry:
+    def probe_registry(self, runtime: Runtime, collect: Callable[[], Collection]) -> CollectorRegistry:
         """Return a registry for one page of /probe."""
-        collect = Once(lambda: runtime.scraper.collect(targets, budget))
         registry = CollectorRegistry()
         registry.register(ProbeCollector(collect))
         registry.register(WorkflowCollector(collect, history=runtime.history))
@@ -178,25 +178,6 @@ class Application:
         endpoint = (auth.metadata or Metadata()).endpoint
         transport = self._transport(limits, endpoint, _unobserved)
         return InstanceMetadata(endpoint, transport, self._clock)
-
-
-class Once:
-    """A collection that is made when first asked for, and is the same for all who ask.
-
-    `_lock` guards `_made`.
-    """
-
-    def __init__(self, make: Callable[[], Collection]) -> None:
-        self._make = make
-        self._lock = threading.Lock()
-        self._made: Collection | None = None
-
-    def __call__(self) -> Collection:
-        """Return the collection."""
-        with self._lock:
-            if self._made is None:
-                self._made = self._make()
-            return self._made
 
 
 def _unobserved(_: CallRecord) -> None:

@@ -17,12 +17,12 @@ from typing import Any
 import shtab
 from prometheus_client import generate_latest
 
-from exporter import console
+from exporter import console, units
 from exporter.application import Application
 from exporter.config import ConfigError, Settings
 from exporter.flags import add_flags, load, nearest, overrides, settings_rows
 from exporter.logformat import configure
-from exporter.scraper import Collection
+from exporter.outcome import Collection
 from exporter.server import ListenFailed, Server
 from exporter.simulator import Simulator
 from exporter.targets import ExecutionTarget, read_ids
@@ -77,9 +77,50 @@ def parser() -> argparse.ArgumentParser:
     subparsers["check"].add_argument("--live", action="store_true", help="ask the API for every target")
     subparsers["simulate"].add_argument("--port", type=int, default=10318, help="default: %(default)s")
     for name in ("simulate", "demo"):
-        subparsers[name].add_argument("--speed", type=float, default=1.0, help="simulated seconds a second")
+        _add_simulation(subparsers[name])
     subparsers["completion"].add_argument("shell", choices=shtab.SUPPORTED_SHELLS)
     return top
+
+
+def _add_simulation(subparser: argparse.ArgumentParser) -> None:
+    """Add the flags of the simulated cloud."""
+    group = subparser.add_argument_group("simulation")
+    group.add_argument("--speed", type=float, default=1.0, help="how fast lives go by; default 1")
+    group.add_argument("--seed", type=int, default=1, help="another seed is another life; default 1")
+    group.add_argument("--executions", type=int, default=12, help="executions at the start; default 12")
+    group.add_argument(
+        "--latency", type=_written(units.duration), default=0.0, help="of each answer, as 50ms; default 0"
+    )
+    group.add_argument(
+        "--payload", type=_written(units.size), default=0, help="size of each input and result, as 2MiB"
+    )
+
+
+def _written(parse: Callable[[object], Any]) -> Callable[[str], Any]:
+    """Let argparse tell what a parser of ours says of a value."""
+
+    def parsed(text: str) -> Any:
+        try:
+            return parse(text)
+        except ValueError as error:
+            raise argparse.ArgumentTypeError(f"{text!r}: {error}") from None
+
+    return parsed
+
+
+def _simulator(arguments: argparse.Namespace, port: int) -> Simulator:
+    """Return a started simulator; raises ConfigError, or ListenFailed if the port cannot be had."""
+    try:
+        cloud = Simulator(
+            port=port, speed=arguments.speed, seed=arguments.seed, executions=arguments.executions,
+            latency=arguments.latency, payload_bytes=arguments.payload,
+        )  # fmt: skip
+        cloud.start()
+    except ValueError as error:
+        raise ConfigError([f"--{error}"]) from None
+    except OSError as error:
+        raise ListenFailed(f"--port {port}: {error.strerror}; choose another port") from None
+    return cloud
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -210,18 +251,17 @@ def scrape(arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:
     application = _application(arguments, environ)
     runtime = application.runtime()
     budget = Budget.of(runtime.scrape_timeout, SystemClock())
-    page = generate_latest(application.metrics_registry(runtime, budget))
+    collection = runtime.scraper.collect(runtime.executions(), budget)
+    page = generate_latest(application.metrics_registry(runtime, lambda: collection))
     sys.stdout.buffer.write(page)
     sys.stdout.flush()
-    latest = runtime.scraper.latest(runtime.executions())
-    failed = latest is None or not all(o.success for o in latest.outcomes)
-    return TARGET_FAILED if failed else 0
+    return 0 if all(o.success for o in collection.outcomes) else TARGET_FAILED
 
 
 def demo(arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:
     """Serve over the simulator, on loopback, and say where to look."""
     out = console.Console(sys.stdout, environ)
-    with Simulator(speed=arguments.speed) as cloud:
+    with _simulator(arguments, 0) as cloud:
         forced = {
             "api": {"endpoint": cloud.base_url},
             "auth": {"iam_token": cloud.token},
@@ -268,20 +308,14 @@ def demo_text(out: console.Console, url: str, cloud: str, executions: int) -> li
 def simulate(arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:
     """Run the simulator alone until SIGTERM or SIGINT."""
     out = console.Console(sys.stdout, environ)
-    try:
-        cloud = Simulator(port=arguments.port, speed=arguments.speed)
-        cloud.start()
-    except OSError as error:
-        raise ListenFailed(f"--port {arguments.port}: {error.strerror}; choose another port") from None
-    try:
+    with _simulator(arguments, arguments.port) as cloud:
         out.say(f"endpoint   {cloud.base_url}")
         out.say(f"token      {cloud.token}")
         out.say("executions " + " ".join(cloud.execution_ids()))
         out.say(f"faults     {cloud.base_url}/_simulator/faults (GET, POST, DELETE)")
+        out.say(f"conditions {cloud.base_url}/_simulator/conditions (GET, POST: latency, payload_bytes)")
         while signal.sigwait({signal.SIGTERM, signal.SIGINT, signal.SIGHUP}) == signal.SIGHUP:
             pass
-    finally:
-        cloud.stop()
     return 0
 
 

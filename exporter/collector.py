@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from prometheus_client.core import GaugeMetricFamily, Metric
 
-from exporter.scraper import Collection, Outcome
-from exporter.yandex.history import History, Step, StepStatus
-from exporter.yandex.models import Execution, Status
+from exporter.outcome import Collection, Outcome
+from exporter.yandex.history import History
+from exporter.yandex.models import Execution, Status, Step, StepStatus
 
 REACH = ("execution_id",)
 DATA = ("execution_id", "workflow_id")

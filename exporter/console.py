@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TextIO
 
-from exporter.scraper import Collection, Outcome
+from exporter.outcome import Collection, Outcome
 from exporter.yandex.transport import CallRecord
 
 COLOURS = {"red": "31", "green": "32", "yellow": "33", "blue": "34", "grey": "90", "bold": "1"}

@@ -2,6 +2,7 @@
 
 import argparse
 import difflib
+import re
 import types
 import typing
 from collections.abc import Iterator, Mapping
@@ -9,10 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_args
 
-import yaml
 from pydantic import BaseModel, SecretStr, ValidationError
 from pydantic.fields import FieldInfo
 
+from exporter import configfile
 from exporter.config import WAYS, ConfigError, Settings
 from exporter.yandex.secrets import one_line, redact
 
@@ -31,7 +32,6 @@ FALLBACKS = (
     ("YC_SERVICE_ACCOUNT_KEY_FILE", "service_account_key_file"),
 )
 SECRETS = {"auth.iam_token"}
-MAX_FILE_BYTES = 16 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,6 +142,9 @@ def _put(tree: dict[str, Any], key: str, value: Any) -> None:
         tree[name] = value
 
 
+_SECTIONS = {name for name, field in Settings.model_fields.items() if _nested(field.annotation)}
+
+
 def load(flags: Mapping[str, Any], environ: Mapping[str, str], *, need_auth: bool = True) -> Settings:
     """Return the settings of these flags, these variables and the YAML file they name.
 
@@ -153,7 +156,9 @@ def load(flags: Mapping[str, Any], environ: Mapping[str, str], *, need_auth: boo
     file: dict[str, Any] = {}
     if path:
         try:
-            file = _file(Path(path))
+            tree = configfile.read(Path(path))
+            # `api:` with nothing below it is a section without keys.
+            file = {k: {} if v is None and k in _SECTIONS else v for k, v in tree.items()}
         except ValueError as error:
             problems.append(f"{path}: {error}")
     if problems:
@@ -210,7 +215,7 @@ def _variables(environ: Mapping[str, str]) -> tuple[dict[str, Any], list[str]]:
     problems = []
     for name, value in sorted(environ.items()):
         upper = name.upper()
-        if not upper.startswith(PREFIX) or upper == CONFIG_VARIABLE:
+        if not upper.startswith(PREFIX) or upper == CONFIG_VARIABLE or _of_kubernetes(name, value):
             continue
         if upper not in known:
             problems.append(f"{name}: unknown variable{nearest(upper, [*known, CONFIG_VARIABLE])}")
@@ -219,68 +224,25 @@ def _variables(environ: Mapping[str, str]) -> tuple[dict[str, Any], list[str]]:
     return tree, problems
 
 
+_OF_A_SERVICE = re.compile(
+    r"YC_WORKFLOW(?:_[A-Z0-9]+)*?_(?:SERVICE_(?:HOST|PORT)\w*|PORT_[0-9]+_(?:TCP|UDP|SCTP)\w*|(?P<link>PORT))"
+)
+
+
+def _of_kubernetes(name: str, value: str) -> bool:
+    """Whether Kubernetes made a variable, of a Service whose name begins with yc-workflow.
+
+    It puts YC_WORKFLOW_EXPORTER_SERVICE_HOST, YC_WORKFLOW_EXPORTER_PORT=tcp://... and their like into
+    every pod beside a Service that is called yc-workflow-exporter.
+    """
+    match = _OF_A_SERVICE.fullmatch(name)
+    return match is not None and (match["link"] is None or "://" in value)
+
+
 def nearest(word: str, known: list[str]) -> str:
     """Return a hint at the name that was meant."""
     near = difflib.get_close_matches(word, known, 1, 0.5)
     return f"; did you mean {near[0]}?" if near else f"; known are {', '.join(known[:30])}"
-
-
-class _Loader(yaml.SafeLoader):
-    """YAML in which a key that comes twice is an error."""
-
-    def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
-        seen = set()
-        for key_node, _ in node.value:
-            key = key_node.value
-            if isinstance(key, str):
-                if key in seen and key != "<<":
-                    line = key_node.start_mark.line + 1
-                    raise ValueError(f"line {line}: the key {key} comes twice; keep one")
-                seen.add(key)
-        return super().construct_mapping(node, deep)
-
-
-def _file(path: Path) -> dict[str, Any]:
-    try:
-        raw = path.read_bytes()
-        if len(raw) > MAX_FILE_BYTES:
-            raise ValueError("too large for a configuration")
-        tree = yaml.load(raw.decode("utf-8-sig"), _Loader)  # noqa: S506  # a SafeLoader
-    except OSError as error:
-        raise ValueError(f"cannot be read: {error.strerror}; is --config.file right?") from None
-    except UnicodeDecodeError:
-        raise ValueError("is not UTF-8; save it as UTF-8") from None
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        where = f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""
-        said = getattr(error, "problem", None) or "not YAML"
-        raise ValueError(f"{where}{one_line(redact(said))}") from None
-    except RecursionError:
-        raise ValueError("is nested too deep") from None
-    if tree is None:
-        return {}
-    if not isinstance(tree, dict):
-        raise ValueError("must be a mapping of keys to values, like `executions: [...]`")  # noqa: TRY004  # as above
-    return _rooted({k: {} if v is None and k in _SECTIONS else v for k, v in tree.items()}, path.parent)
-
-
-_SECTIONS = {name for name, field in Settings.model_fields.items() if _nested(field.annotation)}
-_PATHS = (
-    "executions_file", "auth.iam_token_file", "auth.service_account_key_file",
-    "auth.workload_identity.token_file", "state.file", "web.config_file",
-)  # fmt: skip
-
-
-def _rooted(tree: dict[str, Any], base: Path) -> dict[str, Any]:
-    """Make the file's relative paths relative to the file, as Prometheus does."""
-    for key in _PATHS:
-        *levels, name = key.split(".")
-        at: Any = tree
-        for level in levels:
-            at = at.get(level) if isinstance(at, dict) else None
-        if isinstance(at, dict) and isinstance(at.get(name), str):
-            at[name] = str(base / at[name])
-    return tree
 
 
 def _validated(merged: dict[str, Any], sources: Mapping[str, Mapping[str, Any]]) -> Settings:

@@ -6,7 +6,7 @@ from collections import OrderedDict, defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from exporter.scraper import Collection, Outcome
+from exporter.outcome import Collection, Outcome
 from exporter.yandex.iam import TokenRecord
 
 log = logging.getLogger("exporter.scrape")

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from exporter.scraper import Collection, Outcome
+from exporter.outcome import Collection, Outcome
 from exporter.yandex.transport import CallRecord
 
 MOST_SHOWN = 500
@@ -198,15 +198,11 @@ def _policy(html: str) -> str:
     )
 
 
-def debug(calls: Sequence[CallRecord], outcomes: Sequence[tuple[str, Outcome | None]], metrics: str) -> str:
-    """Return the report of a probe: its calls, the outcome of each execution ID, its metrics.
-
-    An outcome is None when the probe's time was over before there was one.
-    """
+def debug(calls: Sequence[CallRecord], outcomes: Sequence[Outcome], metrics: str) -> str:
+    """Return the report of a probe: its calls, the outcome of each execution ID, its metrics."""
     lines = ["Calls (the Authorization header is never shown)", ""]
     lines += [_call_line(call) for call in calls] or ["  none: what is known did not have to be asked again"]
-    lines += ["", "Outcomes", ""]
-    lines += [_outcome_line(execution_id, outcome) for execution_id, outcome in outcomes]
+    lines += ["", "Outcomes", "", *map(_outcome_line, outcomes)]
     return "\n".join([*lines, "", "Metrics", "", metrics])
 
 
@@ -216,11 +212,9 @@ def _call_line(call: CallRecord) -> str:
     return f"  {call.method}  {call.url}  {code}  {call.seconds:.3f} s  attempt {call.attempt + 1}{error}"
 
 
-def _outcome_line(execution_id: str, outcome: Outcome | None) -> str:
-    if outcome is None:
-        return f"  {execution_id}  NOT READ  the probe's time was over before it was read"
+def _outcome_line(outcome: Outcome) -> str:
     kept = (
         "  kept from an earlier reading" if outcome.cached or (outcome.success and not outcome.fresh) else ""
     )
     failure = f"  {outcome.reason}: {outcome.message}" if outcome.reason else ""
-    return f"  {execution_id}  {state(outcome)}  {outcome.http_code or 'no answer'}{kept}{failure}"
+    return f"  {outcome.target.id}  {state(outcome)}  {outcome.http_code or 'no answer'}{kept}{failure}"

@@ -8,16 +8,24 @@ same time are one.
 import logging
 import random
 import threading
-from collections import OrderedDict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
+from exporter.flight import Flight
+from exporter.memory import Memory, Record
+from exporter.outcome import Collection, Outcome
 from exporter.targets import ExecutionTarget
 from exporter.yandex.client import WorkflowsClient
-from exporter.yandex.errors import ApiError, BadResponse, BudgetSpent, NotFound, Unauthorized
-from exporter.yandex.history import History
-from exporter.yandex.models import Execution
+from exporter.yandex.errors import (
+    ApiError,
+    BadRequest,
+    BadResponse,
+    BudgetSpent,
+    Forbidden,
+    NotFound,
+    Unauthorized,
+)
 from exporter.yandex.transport import Budget, Clock
 
 log = logging.getLogger(__name__)
@@ -26,147 +34,15 @@ TERMINAL_RECHECK = 3600.0
 """Seconds after which an execution that ended is asked for again, to notice its deletion."""
 FAILED_RECHECK = 300.0
 """Seconds to leave alone an execution that does not exist, or a recheck that failed."""
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """What one collection knows of one execution.
-
-    `execution` is None when there is no valid data; `http_code` is that of the last attempt, 0 if
-    it had no answer; `reason` and `message` say what failed, empty if nothing did; times are Unix
-    seconds. `fresh` is data read in this collection, `cached` an answer that cost no call.
-    """
-
-    target: ExecutionTarget
-    at: float
-    execution: Execution | None = None
-    history: History | None = None
-    success: bool = False
-    http_code: int = 0
-    reason: str = ""
-    message: str = ""
-    last_success: float | None = None
-    fresh: bool = False
-    cached: bool = False
-
-    @property
-    def ended(self) -> bool:
-        """Whether this is valid data that will not change any more."""
-        return self.execution is not None and self.execution.status.terminal
-
-
-@dataclass(frozen=True, slots=True)
-class Collection:
-    """The outcomes of one reading of targets; `started` in Unix seconds, `seconds` it took."""
-
-    outcomes: tuple[Outcome, ...]
-    started: float
-    seconds: float
-
-
-@dataclass(frozen=True, slots=True)
-class Record:
-    """The last outcome of an execution, and the monotonic instant before which it is not asked again."""
-
-    outcome: Outcome
-    ask_after: float
-
-
-class Memory:
-    """The last record of each execution, at most `size` of them, the least recently used go first.
-
-    It outlives a reload. `_lock` guards `_records`.
-    """
-
-    def __init__(self, size: int = 20_000) -> None:
-        self._size = size
-        self._lock = threading.Lock()
-        self._records: OrderedDict[str, Record] = OrderedDict()
-
-    def get(self, execution_id: str) -> Record | None:
-        """Return what is remembered of an execution."""
-        with self._lock:
-            record = self._records.get(execution_id)
-            if record is not None:
-                self._records.move_to_end(execution_id)
-            return record
-
-    def put(self, record: Record) -> None:
-        """Remember this, and forget what was used least if there is no room."""
-        with self._lock:
-            self._records[record.outcome.target.id] = record
-            self._records.move_to_end(record.outcome.target.id)
-            while len(self._records) > self._size:
-                self._records.popitem(last=False)
-
-    def reserve(self, targets: int) -> None:
-        """Make room for at least twice this many executions, so that none evicts another."""
-        with self._lock:
-            self._size = max(self._size, 2 * targets)
-
-    def forget(self) -> None:
-        """Forget everything, as when another cloud is asked from now on."""
-        with self._lock:
-            self._records.clear()
-
-    def ask_missing_again(self) -> None:
-        """Forget which executions do not exist."""
-        with self._lock:
-            missing = [key for key, record in self._records.items() if not record.outcome.success]
-            for key in missing:
-                self._records[key] = replace(self._records[key], ask_after=0.0)
-
-
-class Flight:
-    """One collection under way, for whoever waits for it.
-
-    `_lock` guards `_pending`, `_outcomes` and `refused`; `finished` is set once all are there.
-    """
-
-    def __init__(self, targets: tuple[ExecutionTarget, ...], budget: Budget, started: float) -> None:
-        self.targets = targets
-        self.budget = budget
-        self.started = started
-        self.finished = threading.Event()
-        self._lock = threading.Lock()
-        self._pending: Iterator[ExecutionTarget] = iter(targets)
-        self._outcomes: dict[str, Outcome] = {}
-        self._refused: Unauthorized | None = None
-
-    def next_target(self) -> ExecutionTarget | None:
-        """Take the next target that nobody reads yet."""
-        with self._lock:
-            return next(self._pending, None)
-
-    def land(self, outcome: Outcome) -> None:
-        """Take the outcome of one target."""
-        with self._lock:
-            self._outcomes[outcome.target.id] = outcome
-            if len(self._outcomes) == len(self.targets):
-                self.finished.set()
-
-    def refuse(self, error: Unauthorized) -> None:
-        """Ask for nothing more: the token is refused."""
-        with self._lock:
-            self._refused = error
-
-    @property
-    def refused(self) -> Unauthorized | None:
-        """The refusal that ended the asking, if there was one."""
-        with self._lock:
-            return self._refused
-
-    def outcomes(self) -> dict[str, Outcome]:
-        """Return what has landed so far, by execution ID."""
-        with self._lock:
-            return dict(self._outcomes)
+LASTING = {NotFound.reason, Forbidden.reason, BadRequest.reason, BadResponse.reason}
+"""Failures that asking again at once will not mend."""
 
 
 class Scraper:
     """Reads executions: many targets, one budget, bounded workers.
 
-    `_lock` guards `_flights`. At most `concurrency` worker threads exist, whatever the number of
-    collections; each call they make ends with its budget.
+    `_lock` guards `_flights` and `_doubt`. At most `concurrency` worker threads exist, whatever the
+    number of collections; each call they make ends with its budget.
     """
 
     def __init__(
@@ -190,6 +66,7 @@ class Scraper:
         self._pool = ThreadPoolExecutor(concurrency, thread_name_prefix="scrape")
         self._lock = threading.Lock()
         self._flights: dict[tuple[ExecutionTarget, ...], Flight] = {}
+        self._doubt: Unauthorized | None = None
 
     def collect(self, targets: Sequence[ExecutionTarget], budget: Budget) -> Collection:
         """Read these targets, each ID once; return when all are read or the budget is spent.
@@ -226,7 +103,7 @@ class Scraper:
             watched = bool(budget.observers)
             if flight and not watched and flight.budget.remaining() >= budget.remaining() / 2:
                 return flight, False
-            flight = Flight(key, budget, self._clock.time())
+            flight = Flight(key, budget, self._clock.time(), self._doubt)
             if not watched:
                 self._flights[key] = flight
             return flight, True
@@ -234,12 +111,12 @@ class Scraper:
     def _lead(self, flight: Flight) -> Collection:
         self._memory.reserve(len(flight.targets))
         try:
-            if flight.targets:
-                for _ in range(min(self._concurrency, len(flight.targets))):
-                    self._pool.submit(self._work, flight)
-                flight.finished.wait(flight.budget.remaining())
+            for _ in range(min(self._concurrency, self._filed(flight))):
+                self._pool.submit(self._work, flight)
+            flight.finished.wait(flight.budget.remaining())
         finally:
             with self._lock:
+                self._doubt = flight.doubt
                 if self._flights.get(flight.targets) is flight:
                     del self._flights[flight.targets]
         collection = self._collection(flight)
@@ -247,27 +124,40 @@ class Scraper:
             observe(collection)
         return collection
 
+    def _filed(self, flight: Flight) -> int:
+        """Give a flight what is known, let the rest be asked for, and return how many that is.
+
+        An execution whose call was refused comes last, lest it ends the asking before the others.
+        """
+        known, due, refused = [], [], []
+        for target in flight.targets:
+            record = self._memory.get(target.id)
+            if record is not None and self._clock.monotonic() < record.ask_after:
+                known.append(self._remembered(record, target))
+            elif record is not None and record.outcome.reason == Unauthorized.reason:
+                refused.append(target)
+            else:
+                due.append(target)
+        flight.known(known)
+        return flight.queue([*due, *refused])
+
     def _collection(self, flight: Flight) -> Collection:
         landed = flight.outcomes()
         late = BudgetSpent("the scrape's budget ended before this execution was read")
         outcomes = tuple(landed.get(t.id) or self._failed(t, late) for t in flight.targets)
-        return Collection(outcomes, flight.started, self._clock.time() - flight.started)
+        took, allowed = self._clock.monotonic() - flight.began, flight.budget.at - flight.began
+        return Collection(outcomes, flight.started, took, allowed)
 
     def _work(self, flight: Flight) -> None:
-        while (target := flight.next_target()) is not None:
-            flight.land(self._read(target, flight))
+        while (taken := flight.next_target()) is not None:
+            target, refusal = taken
+            # What was not asked for is not remembered, so that it is not taken for what was refused.
+            flight.land(self._failed(target, refusal) if refusal else self._read(target, flight.budget))
 
-    def _read(self, target: ExecutionTarget, flight: Flight) -> Outcome:
-        record = self._memory.get(target.id)
-        if record is not None and self._clock.monotonic() < record.ask_after:
-            outcome = self._remembered(record.outcome, target)
-            self._memory.put(replace(record, outcome=outcome))
-            return outcome
+    def _read(self, target: ExecutionTarget, budget: Budget) -> Outcome:
         try:
-            outcome = self._fetched(target, flight)
+            outcome = self._fetched(target, budget)
         except ApiError as error:
-            if isinstance(error, Unauthorized):
-                flight.refuse(error)
             outcome = self._failed(target, error)
         except Exception:
             log.exception("reading an execution failed in an unforeseen way")
@@ -275,14 +165,13 @@ class Scraper:
         self._memory.put(Record(outcome, self._ask_after(outcome)))
         return outcome
 
-    def _remembered(self, outcome: Outcome, target: ExecutionTarget) -> Outcome:
-        kept = replace(outcome, target=target, at=self._clock.time(), fresh=False, cached=True)
-        return replace(kept, reason="", message="") if kept.success else kept
+    def _remembered(self, record: Record, target: ExecutionTarget) -> Outcome:
+        kept = replace(record.outcome, target=target, at=self._clock.time(), fresh=False, cached=True)
+        outcome = replace(kept, reason="", message="") if kept.success else kept
+        self._memory.put(replace(record, outcome=outcome))
+        return outcome
 
-    def _fetched(self, target: ExecutionTarget, flight: Flight) -> Outcome:
-        budget = flight.budget
-        if (refused := flight.refused) is not None:
-            raise refused
+    def _fetched(self, target: ExecutionTarget, budget: Budget) -> Outcome:
         execution = self._client.execution(target.id, budget)
         now = self._clock.time()
         outcome = Outcome(target, now, execution, success=True, http_code=200, last_success=now, fresh=True)
@@ -316,6 +205,8 @@ class Scraper:
             return now + FAILED_RECHECK
         if not outcome.ended:
             return now
-        if outcome.fresh:
-            return now if outcome.reason else now + TERMINAL_RECHECK * self._jitter.uniform(0.9, 1.1)
-        return now + FAILED_RECHECK
+        if outcome.fresh and not outcome.reason:
+            return now + TERMINAL_RECHECK * self._jitter.uniform(0.9, 1.1)
+        # A history that could not be read for a passing reason is asked for at the next collection.
+        passing = outcome.fresh and outcome.reason not in LASTING
+        return now if passing else now + FAILED_RECHECK

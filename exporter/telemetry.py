@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from prometheus_client import Counter, Histogram
 from prometheus_client.core import GaugeMetricFamily, Metric
 
-from exporter.scraper import Collection
+from exporter.outcome import Collection
 from exporter.yandex.errors import REASONS, AuthFailed, Unauthorized
 from exporter.yandex.iam import TokenRecord
 from exporter.yandex.transport import CallRecord
@@ -159,9 +159,8 @@ class Telemetry:
 class ScrapeTelemetry:
     """The figures of one scrape: its targets, its failures, its budget and the time it took."""
 
-    def __init__(self, collect: Callable[[], Collection], budget_seconds: float) -> None:
+    def __init__(self, collect: Callable[[], Collection]) -> None:
         self._collect = collect
-        self._budget_seconds = budget_seconds
 
     def describe(self) -> Iterable[Metric]:
         """Name the families, without asking the API."""
@@ -181,7 +180,7 @@ class ScrapeTelemetry:
             f for f in self.describe() if isinstance(f, GaugeMetricFamily)
         )
         duration.add_metric((), collection.seconds)
-        timeout.add_metric((), self._budget_seconds)
+        timeout.add_metric((), collection.allowed)
         for kind in KINDS:
             watched = outcomes if kind == "execution" else ()
             targets.add_metric((kind,), len(watched))

@@ -1,5 +1,6 @@
 """The pages of the exporter as a WSGI application: routes, methods, parameters."""
 
+import functools
 import logging
 import math
 import re
@@ -13,7 +14,8 @@ from wsgiref.types import StartResponse, WSGIEnvironment
 from prometheus_client import CollectorRegistry, generate_latest, make_wsgi_app
 
 from exporter import page
-from exporter.scraper import Collection, Outcome, Scraper
+from exporter.outcome import Collection
+from exporter.scraper import Scraper
 from exporter.targets import ExecutionTarget
 from exporter.yandex.errors import ApiError
 from exporter.yandex.models import valid_id
@@ -67,7 +69,7 @@ class BadQuery(ValueError):
     """The parameters of a probe are not right; the message is for the one who asked."""
 
 
-Probe = Callable[[Runtime, Sequence[ExecutionTarget], Budget], CollectorRegistry]
+Collect = Callable[[], Collection]
 
 
 def scrape_seconds(header: str, timeout: float, offset: float) -> float:
@@ -89,16 +91,17 @@ def scrape_seconds(header: str, timeout: float, offset: float) -> float:
 class WebApp:
     """Answers each request out of the Runtime that is current when it comes.
 
-    The registries are made afresh for each request. `reload` raises an exception whose text says
-    why nothing has changed. `_lock` guards `_ready`, the runtime for which a first token was had.
+    The registries are made afresh for each request, and collect at most once, when first asked to.
+    `reload` raises an exception whose text says why nothing has changed. `_lock` guards `_ready`,
+    the runtime for which a first token was had.
     """
 
     def __init__(
         self,
         runtime: Callable[[], Runtime],
         *,
-        metrics_registry: Callable[[Runtime, Budget], CollectorRegistry],
-        probe_registry: Probe,
+        metrics_registry: Callable[[Runtime, Collect], CollectorRegistry],
+        probe_registry: Callable[[Runtime, Collect], CollectorRegistry],
         reload: Callable[[], None],
         clock: Clock,
         version: str,
@@ -155,7 +158,9 @@ class WebApp:
 
     def _metrics(self, environ: WSGIEnvironment) -> CollectorRegistry:
         runtime = self._runtime()
-        return self._metrics_registry(runtime, self._budget(environ, runtime))
+        budget = self._budget(environ, runtime)
+        collect = functools.cache(lambda: runtime.scraper.collect(runtime.executions(), budget))
+        return self._metrics_registry(runtime, collect)
 
     def _probe(self, environ: WSGIEnvironment) -> Answer | CollectorRegistry:
         runtime = self._runtime()
@@ -168,17 +173,18 @@ class WebApp:
         targets = tuple(known.get(id_, ExecutionTarget(id_)) for id_ in ids)
         if query.get("debug", [""])[-1].lower() in {"true", "1"}:
             return self._debugged(environ, runtime, targets)
-        return self._probe_registry(runtime, targets, self._budget(environ, runtime))
+        budget = self._budget(environ, runtime)
+        collect = functools.cache(lambda: runtime.scraper.collect(targets, budget))
+        return self._probe_registry(runtime, collect)
 
     def _debugged(
         self, environ: WSGIEnvironment, runtime: Runtime, targets: Sequence[ExecutionTarget]
     ) -> Answer:
         calls: list[CallRecord] = []
-        began = self._clock.time()
-        registry = self._probe_registry(runtime, targets, self._budget(environ, runtime, (calls.append,)))
-        metrics = generate_latest(registry).decode()
-        outcomes = [(target.id, _outcome_since(began, runtime.scraper, target)) for target in targets]
-        return Answer(200, redact(page.debug(tuple(calls), outcomes, metrics)))
+        budget = self._budget(environ, runtime, (calls.append,))
+        collection = runtime.scraper.collect(targets, budget)
+        metrics = generate_latest(self._probe_registry(runtime, lambda: collection)).decode()
+        return Answer(200, redact(page.debug(tuple(calls), collection.outcomes, metrics)))
 
     def _landing(self, _: WSGIEnvironment) -> Answer:
         runtime = self._runtime()
@@ -247,11 +253,6 @@ def _execution_ids(query: dict[str, list[str]]) -> tuple[str, ...]:
             shown = one_line(redact(id_), 60)
             raise BadQuery(f"execution_id: '{shown}' is not an ID; give 1 to 128 of A-Z a-z 0-9 _ -")
     return ids
-
-
-def _outcome_since(began: float, scraper: Scraper, target: ExecutionTarget) -> Outcome | None:
-    latest = scraper.latest((target,))
-    return next((outcome for outcome in latest.outcomes if outcome.at >= began), None) if latest else None
 
 
 def _exposition(

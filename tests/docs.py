@@ -9,7 +9,7 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 
 from exporter.collector import ProbeCollector, WorkflowCollector
 from exporter.flags import settings_rows
-from exporter.scraper import Collection
+from exporter.outcome import Collection
 from exporter.telemetry import ScrapeTelemetry, Telemetry
 
 README = Path(__file__).parent.parent / "README.md"
@@ -24,7 +24,7 @@ def families() -> list[Metric]:
     """Return every family that the exporter can expose."""
     return [
         *WorkflowCollector(nothing, history=True).describe(),
-        *ScrapeTelemetry(nothing, 1.0).describe(),
+        *ScrapeTelemetry(nothing).describe(),
         *Telemetry("", "").describe(),
         *ProbeCollector(nothing).describe(),
     ]

@@ -9,7 +9,7 @@ from prometheus_client.core import Metric
 from prometheus_client.openmetrics.exposition import generate_latest as generate_openmetrics
 
 from exporter.collector import ProbeCollector, WorkflowCollector
-from exporter.scraper import Collection, Outcome
+from exporter.outcome import Collection, Outcome
 from exporter.targets import ExecutionTarget
 from exporter.telemetry import ScrapeTelemetry, Telemetry
 from exporter.yandex.history import History
@@ -54,6 +54,7 @@ def collection() -> Collection:
         ),
         NOW,
         0.25,
+        9.5,
     )
 
 
@@ -90,7 +91,7 @@ def registry() -> CollectorRegistry:
     made = CollectorRegistry()
     made.register(WorkflowCollector(lambda: given, history=True))
     made.register(ProbeCollector(lambda: given))
-    made.register(ScrapeTelemetry(lambda: given, 9.5))
+    made.register(ScrapeTelemetry(lambda: given))
     made.register(Stable(telemetry(given)))
     return made
 
@@ -129,7 +130,7 @@ def test_a_selection_by_name_does_not_collect_what_it_does_not_need() -> None:
 
     made = CollectorRegistry()
     made.register(WorkflowCollector(never, history=True))
-    made.register(ScrapeTelemetry(never, 1.0))
+    made.register(ScrapeTelemetry(never))
     made.register(Telemetry("1", "2"))
     page = generate_latest(made.restricted_registry(["yc_workflow_exporter_build_info"]))
     assert b"yc_workflow_exporter_build_info{" in page

@@ -190,6 +190,29 @@ def test_a_way_nearer_to_the_command_line_replaces_the_others(tmp_path: Path) ->
     assert load(flags("--auth.metadata=true"), environ).auth.ways() == ["metadata"]
 
 
+def test_a_section_or_list_without_anything_in_it_is_as_none(tmp_path: Path) -> None:
+    """Who comments out the last key of a section need not comment out the section; unknown keys stay so."""
+    assert load({}, {**ENVIRON, **written(tmp_path / "config.yml", "api:\nexecutions:\n")}).executions == ()
+    assert "unknown key; did you mean executions?" in problems("exections:\n", tmp_path)
+
+
+KUBERNETES = {
+    "SERVICE_HOST": "10.0.0.7", "SERVICE_PORT": "10317", "SERVICE_PORT_HTTP": "10317",
+    "PORT": "tcp://10.0.0.7:10317", "PORT_10317_TCP": "tcp://10.0.0.7:10317", "PORT_10317_TCP_PROTO": "tcp",
+    "PORT_10317_TCP_PORT": "10317", "PORT_10317_TCP_ADDR": "10.0.0.7",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("service", ["YC_WORKFLOW", "YC_WORKFLOW_EXPORTER", "YC_WORKFLOW_EXPORTER_METRICS"])
+def test_what_kubernetes_puts_into_a_pod_is_no_mistyped_setting(service: str) -> None:
+    """A Service that is called like the exporter does not stop it; a port that a person set does."""
+    injected = {f"{service}_{name}": value for name, value in KUBERNETES.items()}
+    assert load({}, {**ENVIRON, **injected}) == load({}, ENVIRON)
+    for name in (f"{service}_PORT", "YC_WORKFLOW_WEB__PORT"):
+        with pytest.raises(ConfigError, match=f"{name}: unknown variable"):
+            load({}, {**ENVIRON, name: "9000"})
+
+
 def test_paths_in_a_file_are_relative_to_the_file(tmp_path: Path) -> None:
     """As Prometheus does."""
     environ = written(tmp_path / "config.yml", {"auth": {"iam_token_file": "t"}, "executions_file": "/ids"})

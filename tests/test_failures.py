@@ -6,13 +6,16 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import pytest
+from conftest import ToldClock
 
-from exporter.scraper import Collection, Memory, Outcome, Scraper
+from exporter.memory import Memory
+from exporter.outcome import Collection, Outcome
+from exporter.scraper import Scraper
 from exporter.simulator import Fault, FaultRule, Simulator
 from exporter.targets import ExecutionTarget
 from exporter.yandex.client import WorkflowsClient
 from exporter.yandex.iam import IamAuth, StaticToken
-from exporter.yandex.transport import Budget, Limits, SystemClock, Transport
+from exporter.yandex.transport import Budget, Clock, Limits, SystemClock, Transport
 
 BAD = "dfq-bad"
 GOOD = tuple(f"dfq-good-{n}" for n in range(19))
@@ -77,16 +80,29 @@ def cloud() -> Iterator[Simulator]:
         yield simulator
 
 
-def scraper(cloud: Simulator, memory: Memory | None = None, concurrency: int = 8) -> Scraper:
+def scraper(
+    cloud: Simulator,
+    memory: Memory | None = None,
+    concurrency: int = 8,
+    max_steps: int | None = None,
+    clock: Clock | None = None,
+) -> Scraper:
     """Return a scraper over the simulator, with a short patience."""
-    clock = SystemClock()
+    clock = clock or SystemClock()
     limits = Limits(
         timeout=0.4, requests_per_second=None, max_response_bytes=1 << 20, retries=2, pool=concurrency
     )
     transport = Transport(limits, clock, observe=lambda _: None, jitter=random.Random(1))
     auth = IamAuth(StaticToken(cloud.token), clock, lambda _: None)
     client = WorkflowsClient(transport, auth, cloud.base_url)
-    return Scraper(client, memory or Memory(), clock, concurrency=concurrency, jitter=random.Random(1))
+    return Scraper(
+        client,
+        memory or Memory(),
+        clock,
+        concurrency=concurrency,
+        max_steps=max_steps,
+        jitter=random.Random(1),
+    )
 
 
 def collect(made: Scraper, seconds: float = 5.0) -> dict[str, Outcome]:
@@ -145,6 +161,53 @@ def test_a_refused_token_ends_the_asking(cloud: Simulator) -> None:
     outcomes = collect(scraper(cloud, concurrency=2))
     assert {(o.success, o.http_code, o.reason) for o in outcomes.values()} == {(False, 401, "unauthorized")}
     assert cloud.count("Execution.Get") <= 4
+
+
+def test_one_execution_that_answers_401_costs_no_other_its_data(cloud: Simulator) -> None:
+    """Even the first of all, with one call at a time, is asked last from the second collection on."""
+    first = TARGETS[0].id
+    cloud.faults.add(FaultRule(Fault.STATUS, target=first, code=401))
+    together = collect(scraper(cloud, concurrency=20))
+    assert {id_ for id_, outcome in together.items() if not outcome.success} == {first}
+    made = scraper(cloud, concurrency=1)
+    collect(made)
+    for _ in range(3):
+        outcomes = collect(made)
+        assert {id_ for id_, outcome in outcomes.items() if not outcome.success} == {first}
+        assert (outcomes[first].http_code, outcomes[first].reason) == (401, "unauthorized")
+
+
+def test_while_a_token_is_refused_one_execution_is_asked_for(cloud: Simulator) -> None:
+    """A token that is bad costs one call a scrape, whatever the concurrency, until it is good again."""
+    made = scraper(cloud, concurrency=20)
+    cloud.faults.add(FaultRule(Fault.STATUS, code=401))
+    collect(made)
+    cloud.clear_calls()
+    for _ in range(3):
+        assert {o.http_code for o in collect(made).values()} == {401}
+    assert cloud.count("Execution.Get") == 3
+    cloud.faults.clear()
+    assert all(outcome.success for outcome in collect(made).values())
+
+
+def test_a_token_that_is_revoked_in_the_middle_ends_the_asking(cloud: Simulator) -> None:
+    """What was read stays read, and no more than two calls find out that the token is bad."""
+    for target in TARGETS[5:]:
+        cloud.faults.add(FaultRule(Fault.STATUS, target=target.id, code=401))
+    outcomes = collect(scraper(cloud, concurrency=1))
+    assert [outcomes[t.id].success for t in TARGETS] == [True] * 5 + [False] * 15
+    assert {outcomes[t.id].http_code for t in TARGETS[5:]} == {401}
+    assert cloud.count("Execution.Get") == 5 + 2
+
+
+def test_what_ended_does_not_wait_behind_what_stalls(cloud: Simulator) -> None:
+    """With every worker held, an execution that is known costs no time and no failure."""
+    cloud.put(TARGETS[-1].id, status="FINISHED", started_at=1.0, duration=1.0, workflow_id="dfqworkflow")
+    made = scraper(cloud, concurrency=1)
+    collect(made)
+    cloud.faults.add(FaultRule(Fault.STALL))
+    known = collect(made, seconds=0.2)[TARGETS[-1].id]
+    assert (known.success, known.cached, known.reason, known.http_code) == (True, True, "", 200)
 
 
 def test_what_ended_is_served_through_an_outage_and_costs_no_call(cloud: Simulator) -> None:
@@ -207,3 +270,89 @@ def test_no_more_calls_than_the_concurrency_are_under_way(cloud: Simulator) -> N
     cloud.faults.add(FaultRule(Fault.LATENCY, latency=0.05))
     collect(scraper(cloud, concurrency=4))
     assert cloud.peak_in_flight <= 4
+
+
+ENDED = {"status": "FINISHED", "started_at": 1741622000.0, "duration": 60.0, "workflow_id": "dfqworkflow"}
+
+
+@pytest.mark.parametrize(
+    ("rule", "after", "calls"),
+    [
+        (FaultRule(Fault.STATUS, method="Execution.GetHistory", code=501, times=1), 0.0, 2),
+        (FaultRule(Fault.HTML, method="Execution.GetHistory", times=1), 299.0, 1),
+        (FaultRule(Fault.HTML, method="Execution.GetHistory", times=1), 301.0, 2),
+    ],
+)
+def test_a_history_that_fails_costs_its_steps_only(
+    cloud: Simulator, told_clock: ToldClock, rule: FaultRule, after: float, calls: int
+) -> None:
+    """The execution is read, the reason told; what may pass is tried at once, the rest after a while."""
+    cloud.put(BAD, **ENDED)  # type: ignore[arg-type]
+    made = scraper(cloud, max_steps=10, clock=told_clock)
+    target = (ExecutionTarget(BAD),)
+    cloud.faults.add(rule)
+    (first,) = made.collect(target, Budget.of(5.0, told_clock)).outcomes
+    assert (first.success, first.http_code, first.history) == (True, 200, None)
+    assert first.reason == ("server_error" if rule.kind is Fault.STATUS else "bad_response")
+    assert first.message.startswith("history: ")
+    told_clock.now += after
+    (second,) = made.collect(target, Budget.of(5.0, told_clock)).outcomes
+    assert (second.success, second.reason, second.history is not None) == (True, "", calls == 2)
+    assert cloud.count("Execution.GetHistory") == calls
+
+
+def test_what_ended_is_asked_for_again_about_hourly(cloud: Simulator, told_clock: ToldClock) -> None:
+    """A deletion is noticed within seventy minutes, and not before fifty; then all its data is gone."""
+    cloud.put(BAD, **ENDED)  # type: ignore[arg-type]
+    made = scraper(cloud, clock=told_clock)
+
+    def read() -> Outcome:
+        return made.collect((ExecutionTarget(BAD),), Budget.of(5.0, told_clock)).outcomes[0]
+
+    assert read().fresh
+    cloud.remove(BAD)
+    told_clock.now += 3000
+    assert (read().success, cloud.count()) == (True, 1)
+    told_clock.now += 1200
+    gone = read()
+    assert (gone.success, gone.execution, gone.http_code, gone.reason) == (False, None, 404, "not_found")
+    told_clock.now += 299
+    assert (read().reason, cloud.count()) == ("not_found", 2)
+    told_clock.now += 2
+    assert (read().reason, cloud.count()) == ("not_found", 3)
+
+
+def test_a_recheck_that_fails_keeps_the_data_and_is_repeated_after_a_while(
+    cloud: Simulator, told_clock: ToldClock
+) -> None:
+    """An outage at the wrong moment takes nothing that cannot change."""
+    cloud.put(BAD, **ENDED)  # type: ignore[arg-type]
+    made = scraper(cloud, clock=told_clock)
+
+    def read() -> Outcome:
+        return made.collect((ExecutionTarget(BAD),), Budget.of(5.0, told_clock)).outcomes[0]
+
+    read()
+    cloud.faults.add(FaultRule(Fault.STATUS, code=501))
+    told_clock.now += 4200
+    kept = read()
+    assert (kept.success, kept.http_code, kept.reason) == (True, 501, "server_error")
+    assert kept.execution is not None
+    cloud.faults.clear()
+    told_clock.now += 299
+    assert read().cached
+    told_clock.now += 2
+    assert read().fresh
+
+
+def test_a_changed_history_setting_reads_again_what_is_kept(cloud: Simulator) -> None:
+    """Who switches histories on need not wait for the hourly recheck, and nothing is lost on the way."""
+    cloud.put(BAD, **ENDED)  # type: ignore[arg-type]
+    memory = Memory()
+    collect(scraper(cloud, memory))
+    memory.ask_all_again()
+    cloud.faults.add(FaultRule(Fault.REFUSE, times=len(TARGETS) * 3))
+    assert collect(scraper(cloud, memory, max_steps=10))[BAD].success
+    cloud.faults.clear()
+    memory.ask_all_again()
+    assert collect(scraper(cloud, memory, max_steps=10))[BAD].history is not None

@@ -14,6 +14,8 @@ ROWS = (
     {"webconfig", "page"},
     {"collector", "telemetry", "log"},
     {"scraper"},
+    {"memory", "flight"},
+    {"outcome"},
     {"targets"},
     {"yandex.client", "yandex.iam"},
     {"yandex.sources"},
@@ -26,12 +28,13 @@ ROWS = (
 OUTSIDE = {
     "config": {"fields", "yandex.secrets"},
     "fields": {"units"},
-    "flags": {"config", "yandex.secrets"},
+    "configfile": {"yandex.secrets"},
+    "flags": {"config", "configfile", "yandex.secrets"},
     "units": set(),
     "logformat": {"yandex.secrets"},
 }
 """Modules that stand beside the rows, and all that they may import."""
-WIRING = {"config", "flags", "logformat", "simulator"}
+WIRING = {"config", "flags", "logformat", "simulator", "units"}
 """What only the composition root may import."""
 ROOT = {"cli", "application"}
 

@@ -5,7 +5,7 @@ import logging
 import pytest
 
 from exporter.log import REMINDER_SECONDS, OutcomeLog
-from exporter.scraper import Collection, Outcome
+from exporter.outcome import Collection, Outcome
 from exporter.targets import ExecutionTarget
 from exporter.yandex.iam import TokenRecord
 

@@ -14,8 +14,8 @@ from selenium import webdriver
 from selenium.webdriver.chrome.service import Service
 from test_web import Site, scraper, site
 
+from exporter.outcome import Collection, Outcome
 from exporter.page import LandingPage, ago_text, debug, duration_text, utc_text
-from exporter.scraper import Collection, Outcome
 from exporter.simulator import Fault, FaultRule, Simulator
 from exporter.targets import ExecutionTarget
 from exporter.yandex.models import Execution, Status
@@ -359,6 +359,6 @@ def test_the_summary_says_the_overall_state() -> None:
 
 
 def test_a_debugged_probe_says_what_was_not_read_in_time() -> None:
-    """An execution that has no outcome of this probe does not borrow an earlier one."""
-    report = debug((), (("dfq-1", None),), "")
-    assert "dfq-1  NOT READ  the probe's time was over before it was read" in report
+    """An execution that was not read in this probe does not borrow an earlier reading."""
+    late = Outcome(ExecutionTarget("dfq-1"), NOW, reason="budget", message="the time was over")
+    assert "dfq-1  NOT READ  no answer  budget: the time was over" in debug((), (late,), "")

@@ -784,3 +784,41 @@ def test_ids_look_like_the_vendors(cloud: Simulator) -> None:
     """A workflow's id, a hyphen and a UUID."""
     form = re.compile(r"dfq[a-z0-9]{17}-[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
     assert all(form.fullmatch(execution_id) for execution_id in cloud.execution_ids())
+
+
+def test_latency_and_payloads_change_while_it_runs(cloud: Simulator) -> None:
+    """Over HTTP and in Python alike; every answer is late and heavy, histories too."""
+    caller, path = Caller(cloud), "/_simulator/conditions"
+    execution = cloud.execution_ids()[1]
+    assert caller.ask(path).json == {"latency": 0.0, "payload_bytes": 0}
+    assert caller.ask(path, "POST", b'{"payload_bytes": 5000}').json == {
+        "latency": 0.0,
+        "payload_bytes": 5000,
+    }
+    answer = caller.ask(f"/workflows/v1/execution/{execution}").json
+    assert len(answer["execution"]["input"]["inputJson"]) == 5000
+    history = caller.ask(f"/workflows/v1/execution/{execution}/history").json
+    assert {len(entry["input"]["inputJson"]) for entry in history["entries"]} == {5000}
+    cloud.payload_bytes, cloud.latency = 0, 0.2
+    began = time.monotonic()
+    answer = caller.ask(f"/workflows/v1/execution/{execution}").json
+    assert time.monotonic() - began >= 0.2
+    assert answer["execution"]["input"]["inputJson"] == "{}"
+
+
+@pytest.mark.parametrize(
+    ("body", "told"),
+    [
+        ({"latency": -1}, "latency: must be seconds"),
+        ({"latency": True}, "latency: must be seconds"),
+        ({"payload_bytes": 1.5}, "payload_bytes: must be an integer"),
+        ({"payload": 1}, "payload: no such field; one of latency, payload_bytes"),
+        ([], "expected an object"),
+    ],
+)
+def test_bad_conditions_change_nothing(cloud: Simulator, body: object, told: str) -> None:
+    """The refusal says what to write instead."""
+    answer = Caller(cloud).ask("/_simulator/conditions", "POST", json.dumps(body).encode())
+    assert answer.code == 400
+    assert told in answer.json["error"]
+    assert (cloud.latency, cloud.payload_bytes) == (0.0, 0)

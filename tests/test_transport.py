@@ -17,6 +17,7 @@ import pytest
 from wire import FakeClock, Reply, answer, drips, says, serving
 
 from exporter.yandex import errors
+from exporter.yandex.sockets import Resolver
 from exporter.yandex.transport import (
     Budget,
     CallRecord,
@@ -451,3 +452,29 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )  # fmt: skip
     path.write_text(path.read_text() + key.read_text())
     return path
+
+
+def test_a_resolver_that_hangs_is_left_in_time_and_asked_once() -> None:
+    """However many wait for a name, and however often, one thread hangs; each waits no longer than it may."""
+    answered, asked = threading.Event(), []
+
+    def getaddrinfo(host: str, port: int, **_: object) -> list[object]:
+        asked.append(host)
+        answered.wait(10)
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", port))]
+
+    resolver = Resolver(getaddrinfo)
+    for _ in range(20):
+        with pytest.raises(TimeoutError):
+            resolver.addresses("slow.example", 443, time.monotonic() + 0.01)
+    assert asked == ["slow.example"]
+    answered.set()
+    found = resolver.addresses("slow.example", 443, time.monotonic() + 10)
+    assert found[0][4] == ("127.0.0.1", 443)
+
+
+def test_a_name_that_nobody_knows_is_a_connection_error() -> None:
+    """The call fails at once, is tried again, and says the name."""
+    sender = Sender(limits(timeout=5.0))
+    assert sender.fails("http://no-such-host.invalid") == ("connection", 0)
+    assert "no-such-host.invalid" in sender.records[0].message

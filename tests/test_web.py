@@ -3,7 +3,7 @@
 import gzip
 import io
 import random
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
 from urllib.parse import quote, urlencode
@@ -15,7 +15,9 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.core import GaugeMetricFamily, Metric
 
 from exporter.collector import ProbeCollector, WorkflowCollector
-from exporter.scraper import Memory, Scraper
+from exporter.memory import Memory
+from exporter.outcome import Collection
+from exporter.scraper import Scraper
 from exporter.simulator import Fault, FaultRule, Simulator
 from exporter.targets import ExecutionTarget
 from exporter.web import Runtime, WebApp, scrape_seconds
@@ -75,22 +77,19 @@ class Site:
         """Return the application."""
         return WebApp(
             lambda: self.runtime,
-            metrics_registry=lambda runtime, budget: self.registry(runtime, runtime.executions(), budget),
+            metrics_registry=self.registry,
             probe_registry=self.registry,
             reload=self.reload,
             clock=SystemClock(),
             version="1.2.3",
         )
 
-    def registry(
-        self, runtime: Runtime, targets: Sequence[ExecutionTarget], budget: Budget
-    ) -> CollectorRegistry:
-        """Return a registry that collects once."""
-        self.budgets.append(budget.remaining())
-        collection = runtime.scraper.collect(targets, budget)
+    def registry(self, _: Runtime, collect: Callable[[], Collection]) -> CollectorRegistry:
+        """Return a registry that collects when it is asked to, and notes what it was allowed."""
+        self.budgets.append(collect().allowed)
         registry = CollectorRegistry()
-        registry.register(ProbeCollector(lambda: collection))
-        registry.register(WorkflowCollector(lambda: collection, history=False))
+        registry.register(ProbeCollector(collect))
+        registry.register(WorkflowCollector(collect, history=False))
         return registry
 
 
@@ -415,7 +414,7 @@ def test_a_page_that_breaks_is_told_without_its_entrails(home: Site) -> None:
     broken.register(Broken())
     app = WebApp(
         lambda: home.runtime,
-        metrics_registry=lambda _runtime, _budget: broken,
+        metrics_registry=lambda *_: broken,
         probe_registry=home.registry,
         reload=home.reload,
         clock=SystemClock(),

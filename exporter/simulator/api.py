@@ -6,17 +6,19 @@ Which call a request is, who may make it, and what it answers, errors as google.
 import json
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any, Final
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from exporter.simulator import listing, wire
+from exporter.simulator.conditions import Weather
 from exporter.simulator.faults import FaultRule, Faults
 from exporter.simulator.iam import Denied, Iam, Tokens
 from exporter.simulator.population import World
 from exporter.simulator.values import clock_nanoseconds
 
-ADMIN: Final = "/_simulator/faults"
+FAULTS: Final = "/_simulator/faults"
+CONDITIONS: Final = "/_simulator/conditions"
 _ROUTES: Final = tuple(
     (verb, re.compile(path), method, target)
     for verb, path, method, target in (
@@ -84,8 +86,11 @@ def route(request: Request) -> tuple[str, str]:
 class Api:
     """The Workflows API and the doors to its tokens; `clock` in unix seconds."""
 
-    def __init__(self, world: World, tokens: Tokens, iam: Iam, clock: Callable[[], float]) -> None:
+    def __init__(
+        self, world: World, tokens: Tokens, iam: Iam, clock: Callable[[], float], weather: Weather
+    ) -> None:
         self._world = world
+        self._weather = weather
         self._tokens = tokens
         self._iam = iam
         self._clock = clock
@@ -153,13 +158,13 @@ class Api:
         found = self._world.execution(execution_id, self._now())
         if found is None:
             return refusal(404, f"Execution {execution_id} not found")
-        return Answer(200, wire.execution_answer(found))
+        return Answer(200, wire.execution_answer(found, self._weather.now.payload_bytes))
 
     def _history(self, execution_id: str, _: Mapping[str, str]) -> Answer:
         found = self._world.execution(execution_id, self._now())
         if found is None:
             return refusal(404, f"Execution {execution_id} not found")
-        return Answer(200, wire.history_answer(found))
+        return Answer(200, wire.history_answer(found, self._weather.now.payload_bytes))
 
     def _executions(self, workflow_id: str, query: Mapping[str, str]) -> Answer:
         if not workflow_id:
@@ -189,33 +194,54 @@ class Api:
 
 
 class Admin:
-    """The faults over HTTP: GET lists them, POST adds one, DELETE lifts those of the query, or all."""
+    """What can be changed over HTTP while it runs.
 
-    def __init__(self, faults: Faults) -> None:
+    FAULTS: GET lists them, POST adds one, DELETE lifts those of the query, or all.
+    CONDITIONS: GET tells them, POST changes those that it names.
+    """
+
+    def __init__(self, faults: Faults, weather: Weather) -> None:
         self._faults = faults
+        self._weather = weather
+        self._doors: dict[tuple[str, str], Callable[[Request], Answer]] = {
+            (FAULTS, "GET"): self._list,
+            (FAULTS, "POST"): self._add,
+            (FAULTS, "DELETE"): self._clear,
+            (CONDITIONS, "GET"): lambda _: Answer(200, asdict(self._weather.now)),
+            (CONDITIONS, "POST"): lambda request: Answer(200, self._weather.change_to(_json(request.body))),
+        }
+
+    def knows(self, request: Request) -> bool:
+        """Say whether a request is for this, and not for the cloud."""
+        return request.path in (FAULTS, CONDITIONS)
 
     def answer(self, request: Request) -> Answer:
-        """Answer a request to ADMIN."""
+        """Answer a request that it knows."""
+        door = self._doors.get((request.path, request.verb))
+        if door is None:
+            return Answer(405, {"error": f"{request.verb} does nothing here"})
         try:
-            if request.verb == "GET":
-                return Answer(200, {"faults": [rule.to_json() for rule in self._faults.rules()]})
-            if request.verb == "POST":
-                return self._add(request.body)
-            return Answer(200, {"cleared": self._clear(request.query)})
+            return door(request)
         except ValueError as error:
             return Answer(400, {"error": str(error)})
 
-    def _add(self, body: bytes) -> Answer:
-        try:
-            asked = json.loads(body)
-        except (ValueError, RecursionError):
-            raise ValueError('the body is not JSON; try {"kind": "status", "code": 503}') from None
-        rule = FaultRule.from_json(asked)
+    def _list(self, _: Request) -> Answer:
+        return Answer(200, {"faults": [rule.to_json() for rule in self._faults.rules()]})
+
+    def _add(self, request: Request) -> Answer:
+        rule = FaultRule.from_json(_json(request.body))
         self._faults.add(rule)
         return Answer(201, rule.to_json())
 
-    def _clear(self, query: Mapping[str, str]) -> int:
-        unknown = set(query) - {"kind", "target", "method"}
+    def _clear(self, request: Request) -> Answer:
+        unknown = set(request.query) - {"kind", "target", "method"}
         if unknown:
             raise ValueError(f"{', '.join(sorted(unknown))}: not one of kind, target, method")
-        return self._faults.clear(**query)
+        return Answer(200, {"cleared": self._faults.clear(**request.query)})
+
+
+def _json(body: bytes) -> object:
+    try:
+        return json.loads(body)
+    except (ValueError, RecursionError):
+        raise ValueError('the body is not JSON; try {"kind": "status", "code": 503}') from None

@@ -8,6 +8,7 @@ from typing import Any, Final, Self
 
 from exporter.simulator import population
 from exporter.simulator.api import Admin, Api
+from exporter.simulator.conditions import Conditions, Weather
 from exporter.simulator.faults import Faults
 from exporter.simulator.iam import Iam, Keys, Tokens
 from exporter.simulator.server import Call, CallLog, Cloud, CloudServer
@@ -30,8 +31,8 @@ class Simulator:
 
     What lives in it follows from `seed`; a life that takes a minute takes 1/`speed` of it, and every time
     that is told is the clock's own. `executions=0` gives an empty world, without workflows as well.
-    `latency` is in seconds and may be set while it runs; `payload_bytes` is the size of each input and
-    result. Raises OSError when it cannot listen, ValueError for a speed that is not positive.
+    `latency` is in seconds, `payload_bytes` the least size of each input, output and result; both may be
+    set while it runs. Raises OSError when it cannot listen, ValueError that names the parameter.
     """
 
     def __init__(
@@ -49,10 +50,14 @@ class Simulator:
         token_lifetime: float = 43200.0,
     ) -> None:
         if not 0 < speed < float("inf"):
-            raise ValueError("speed: must be greater than 0")
+            raise ValueError("speed: must be greater than 0, and finite")
+        if not 0 <= port <= 65535:
+            raise ValueError("port: must be from 0 to 65535")
+        if executions < 0:
+            raise ValueError("executions: must be 0 or more")
         self.folder_id = "b1gfolder00000000001"
         self.service_account_id = "aje4tpd9coa000000001"
-        self.latency = latency
+        self._weather = Weather(Conditions(latency, payload_bytes))
         self.faults = Faults()
         self._address = (host, port)
         self._clock = clock
@@ -61,7 +66,7 @@ class Simulator:
         self._tokens = Tokens(clock, token_lifetime)
         self._keys = Keys(self.service_account_id, clock)
         self._iam = Iam(self._tokens, self._keys, self.service_account_id)
-        birth = population.Birth(clock_nanoseconds(clock), seed, 1 / speed, payload_bytes)
+        birth = population.Birth(clock_nanoseconds(clock), seed, 1 / speed)
         self._world = _world(birth, max(workflows, 1), executions, self.folder_id)
 
     def __enter__(self) -> Self:
@@ -75,8 +80,9 @@ class Simulator:
         """Listen and answer."""
         if self._server is not None:
             return
-        api = Api(self._world, self._tokens, self._iam, self._clock)
-        cloud = Cloud(api, Admin(self.faults), self.faults, self._log, self._clock, lambda: self.latency)
+        api = Api(self._world, self._tokens, self._iam, self._clock, self._weather)
+        admin = Admin(self.faults, self._weather)
+        cloud = Cloud(api, admin, self.faults, self._log, self._clock, self._weather)
         self._server = CloudServer(self._address, cloud)
         self._server.serve()
 
@@ -93,6 +99,24 @@ class Simulator:
             raise RuntimeError("the simulator is not started")
         host, port = self._server.server_address[:2]
         return f"http://{host!s}:{port}"
+
+    @property
+    def latency(self) -> float:
+        """How many seconds late every answer is; may be set."""
+        return self._weather.now.latency
+
+    @latency.setter
+    def latency(self, seconds: float) -> None:
+        self._weather.change(latency=seconds)
+
+    @property
+    def payload_bytes(self) -> int:
+        """The least size of each input, output and result; may be set."""
+        return self._weather.now.payload_bytes
+
+    @payload_bytes.setter
+    def payload_bytes(self, size: int) -> None:
+        self._weather.change(payload_bytes=size)
 
     def execution_ids(self) -> tuple[str, ...]:
         """Return the executions to watch: those of the demo, in every status, then those that were put."""

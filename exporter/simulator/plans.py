@@ -50,7 +50,6 @@ class Plan:
     workflow_id: str
     phases: tuple[Phase, ...]
     failure: Failure | None = None
-    payload_bytes: int = 0
     steps: tuple[Step, ...] = STEPS
 
     def at(self, now: int) -> Execution | None:
@@ -66,7 +65,6 @@ class Plan:
             started_at=past[0].at,
             duration=self._duration(last),
             error=self.failure if last.status is Status.FAILED else None,
-            payload_bytes=self.payload_bytes,
             history=tuple(self._entries(last, now)),
         )
 

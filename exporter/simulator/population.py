@@ -81,7 +81,6 @@ class Birth:
     at: int
     seed: int
     pace: float
-    payload_bytes: int
 
     def moment(self, seconds: float, digits: int = 9) -> int:
         """Return a script's moment, with so many digits after the second."""
@@ -103,7 +102,6 @@ def demo(birth: Birth, count: int, owners: list[str]) -> list[Plan]:
                 workflow_id=owners[n % len(owners)],
                 phases=tuple(Phase(birth.moment(_shifted(s, later), digits), status) for s, status in phases),
                 failure=FAILURES[failure],
-                payload_bytes=birth.payload_bytes,
             )
         )
     return plans
@@ -162,7 +160,6 @@ class Stream:
             workflow_id=self.workflow_id,
             phases=tuple(Phase(self.birth.moment(s, digits), status) for s, status in moments),
             failure=FAILURES[number % len(FAILURES)],
-            payload_bytes=self.birth.payload_bytes,
         )
 
 

@@ -11,7 +11,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Final
 
 from exporter.simulator import delivery
-from exporter.simulator.api import ADMIN, Admin, Answer, Api, Request, refusal, route
+from exporter.simulator.api import Admin, Answer, Api, Request, refusal, route
+from exporter.simulator.conditions import Weather
 from exporter.simulator.faults import Fault, FaultRule, Faults
 
 _MAX_BODY: Final = 1 << 20
@@ -103,7 +104,7 @@ class Cloud:
     faults: Faults
     log: CallLog
     clock: Callable[[], float]
-    latency: Callable[[], float]
+    weather: Weather
 
 
 class CloudServer(ThreadingHTTPServer):
@@ -182,7 +183,7 @@ class _Handler(BaseHTTPRequestHandler):
             return
         headers = {name.lower(): value for name, value in self.headers.items()}
         request = Request(self.command, self.path, headers, body)
-        if request.path == ADMIN:
+        if self.server.cloud.admin.knows(request):
             self._send(self.server.cloud.admin.answer(request))
             return
         with self.server.cloud.log:
@@ -211,7 +212,7 @@ class _Handler(BaseHTTPRequestHandler):
         code = 0 if rule and rule.kind in delivery.SILENT else answer.code
         ok = cloud.api.authorized(request)
         cloud.log.add(Call(method, request.path, target, code, ok, cloud.clock()))
-        if self.server.stopping.wait(cloud.latency() + sum(r.latency for r in rules)):
+        if self.server.stopping.wait(cloud.weather.now.latency + sum(r.latency for r in rules)):
             self.close_connection = True
             return
         self._send(answer, rule)

@@ -76,14 +76,15 @@ def preview(execution: Execution) -> dict[str, Any]:
     return {**head, **_times(execution.started_at, execution.duration)}
 
 
-def execution_answer(execution: Execution) -> Any:
-    """Return the answer of Execution.Get."""
+def execution_answer(execution: Execution, payload_bytes: int = 0) -> Any:
+    """Return the answer of Execution.Get, its input and result of at least so many bytes."""
     if execution.raw is not UNSET:
         return execution.raw
     done = execution.status == Status.FINISHED
+    text = payload(max(execution.payload_bytes, payload_bytes))
     extra = _present(
-        input={"inputJson": payload(execution.payload_bytes)},
-        result={"resultJson": payload(execution.payload_bytes)} if done else None,
+        input={"inputJson": text},
+        result={"resultJson": text} if done else None,
         error=failure(execution.error),
     )
     return {"execution": {**preview(execution), **extra}}
@@ -108,11 +109,15 @@ def entry(item: Entry | Mapping[str, Any]) -> dict[str, Any]:
     return {**fields, **_times(item.started_at, item.duration)}
 
 
-def history_answer(execution: Execution) -> Any:
-    """Return the answer of Execution.GetHistory."""
+def history_answer(execution: Execution, payload_bytes: int = 0) -> Any:
+    """Return the answer of Execution.GetHistory, each input and output of at least so many bytes."""
     if execution.raw_history is not UNSET:
         return execution.raw_history
     entries = [entry(item) for item in execution.history]
+    for each in entries if payload_bytes else ():
+        each.update(input={"inputJson": payload(payload_bytes)})
+        if "output" in each:
+            each.update(output={"outputJson": payload(payload_bytes)})
     return _present(execution=preview(execution), entries=entries)
 
 

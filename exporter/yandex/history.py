@@ -1,40 +1,10 @@
-"""The steps of an execution as frozen values: entries are taken together by step; payloads are never kept."""
+"""What the entries of an execution's history come to: taken together by step; payloads are never kept."""
 
-import enum
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Self
 
-from exporter.yandex.models import NANOS, Fields, execution_of, json_object, seconds
-
-
-class StepStatus(enum.Enum):
-    """The status of a step; the value is the number in the API's enum."""
-
-    SCHEDULED = 1
-    STARTED = 2
-    COMPLETED = 3
-    FAILED = 4
-    CANCEL_REQUESTED = 5
-    CANCELLED = 6
-    UNKNOWN = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Step:
-    """A step of one execution, all its entries taken together.
-
-    The status is that of the entry that started last, `started_at` (Unix seconds) the earliest,
-    `duration` (seconds) from there to the latest end known, `attempts` the largest.
-    """
-
-    id: str
-    title: str
-    type: str
-    status: StepStatus
-    started_at: float | None
-    duration: float | None
-    attempts: int | None
+from exporter.yandex.models import NANOS, Fields, Step, StepStatus, execution_of, json_object, seconds
 
 
 @dataclass(frozen=True, slots=True)

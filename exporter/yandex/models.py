@@ -1,4 +1,4 @@
-"""Executions as frozen values, read from protobuf JSON; payloads are never kept.
+"""Executions and steps as frozen values, read from protobuf JSON; payloads are never kept.
 
 The only place where a duration or a timestamp of the API is parsed. Reading never trusts: a value
 is matched against an ASCII pattern before it is converted, a field that cannot be read costs only
@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any, Self, TypeVar
 
 NANOS = 10**9
-_MAX_DURATION = 315_576_000_000 * NANOS  # ten thousand years: the limit of protobuf's Duration
+_MAX_SECONDS = 315_576_000_000  # ten thousand years: the limit of protobuf's Duration
 _MAX_INT64 = 2**63 - 1
 _LABEL_LIMIT = 128
 
@@ -108,6 +108,35 @@ class Execution:
             error=fields.error(failed=status is Status.FAILED),
             unread=tuple(fields.unread),
         )
+
+
+class StepStatus(enum.Enum):
+    """The status of a step; the value is the number in the API's enum."""
+
+    SCHEDULED = 1
+    STARTED = 2
+    COMPLETED = 3
+    FAILED = 4
+    CANCEL_REQUESTED = 5
+    CANCELLED = 6
+    UNKNOWN = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A step of one execution, all its entries taken together.
+
+    The status is that of the entry that started last, `started_at` (Unix seconds) the earliest,
+    `duration` (seconds) from there to the latest end known, `attempts` the largest.
+    """
+
+    id: str
+    title: str
+    type: str
+    status: StepStatus
+    started_at: float | None
+    duration: float | None
+    attempts: int | None
 
 
 def parse_duration(text: object) -> float:
@@ -235,10 +264,9 @@ def _duration_nanos(text: object) -> int:
     match = _DURATION.fullmatch(text) if isinstance(text, str) else None
     if match is None:
         raise ValueError("not a duration")
-    nanos = int(match[1]) * NANOS + _fraction(match[2])
-    if nanos > _MAX_DURATION:
+    if int(match[1]) > _MAX_SECONDS:
         raise ValueError("a duration out of range")
-    return nanos
+    return int(match[1]) * NANOS + _fraction(match[2])
 
 
 def _timestamp_nanos(text: object) -> int | None:

@@ -4,12 +4,14 @@ The timeout of `requests` and of a socket starts anew with each read, so a serve
 hold a caller for as long as it likes. Here every read gets only what is left.
 """
 
+import functools
 import http.client
 import io
-import queue
 import socket
 import threading
 import time
+from collections.abc import Callable
+from concurrent.futures import Future
 from typing import Any
 
 import urllib3
@@ -55,13 +57,61 @@ class _TimedResponse(http.client.HTTPResponse):
         self.fp = io.BufferedReader(_TimedReader(self.fp.detach(), sock))
 
 
+class Resolver:
+    """Resolves names by a deadline. The system's resolver knows none, and may take half a minute.
+
+    So it runs in a thread that is left behind when the time is over: one for each name, whoever waits
+    for it, however often. `_lock` guards `_lookups`. `getaddrinfo` is a parameter for the tests.
+    """
+
+    def __init__(self, getaddrinfo: Callable[..., Any] = socket.getaddrinfo) -> None:
+        self._getaddrinfo = getaddrinfo
+        self._lock = threading.Lock()
+        self._lookups: dict[tuple[str, int | None], Future[list[_Address]]] = {}
+
+    def addresses(self, host: str, port: int | None, end: float) -> list[_Address]:
+        """Return the addresses of a name; raises OSError, which is TimeoutError when the time is over."""
+        name = (host, port)
+        with self._lock:
+            lookup = self._lookups.get(name)
+            if lookup is None:
+                lookup = self._lookups[name] = Future()
+                threading.Thread(
+                    target=self._resolve, args=(name, lookup), name="resolve", daemon=True
+                ).start()
+        try:
+            return lookup.result(max(_INSTANT, end - time.monotonic()))
+        except TimeoutError:
+            raise TimeoutError("timed out") from None
+
+    def _resolve(self, name: tuple[str, int | None], lookup: Future[list[_Address]]) -> None:
+        try:
+            found = list(self._getaddrinfo(*name, type=socket.SOCK_STREAM))
+        except OSError as error:
+            failure: OSError | None = error
+        except Exception:  # noqa: BLE001  # whatever it is, who waits must hear of it
+            failure = OSError("no name of a host")
+        else:
+            failure = None
+        with self._lock:
+            del self._lookups[name]
+        if failure is None:
+            lookup.set_result(found)
+        else:
+            lookup.set_exception(failure)
+
+
 class _TimedConnection(HTTPConnection):
     response_class = _TimedResponse
+
+    def __init__(self, *args: Any, resolver: Resolver, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._resolver = resolver
 
     def _new_conn(self) -> socket.socket:
         end = time.monotonic() + float(self.timeout or 0)
         try:
-            return _connected(_addresses(self._dns_host, self.port, end), end)
+            return _connected(self._resolver.addresses(self._dns_host, self.port, end), end)
         except socket.gaierror as error:
             raise NameResolutionError(self.host, self, error) from error
         except OSError as error:
@@ -75,51 +125,34 @@ class _TimedTlsConnection(_TimedConnection, HTTPSConnection):
     pass
 
 
-class _Pool(HTTPConnectionPool):
-    ConnectionCls = _TimedConnection
-
-
-class _TlsPool(HTTPSConnectionPool):
-    ConnectionCls = _TimedTlsConnection
-
-
 class TimedAdapter(HTTPAdapter):
     """Mounted on a `requests` session, makes `urllib3.Timeout(total=…)` mean what it says."""
+
+    def __init__(self, resolver: Resolver, **kwargs: Any) -> None:
+        self._resolver = resolver
+        super().__init__(**kwargs)
 
     def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
         """Make the pools of direct connections."""
         super().init_poolmanager(*args, **kwargs)
-        _time(self.poolmanager)
+        self._time(self.poolmanager)
 
     def proxy_manager_for(self, *args: Any, **kwargs: Any) -> Any:
         """Return the pools of connections through a proxy."""
         manager = super().proxy_manager_for(*args, **kwargs)
-        _time(manager)
+        self._time(manager)
         return manager
 
+    def _time(self, manager: urllib3.PoolManager) -> None:
+        resolver = self._resolver
 
-def _time(manager: urllib3.PoolManager) -> None:
-    manager.pool_classes_by_scheme = {"http": _Pool, "https": _TlsPool}
+        class Plain(HTTPConnectionPool):
+            ConnectionCls = staticmethod(functools.partial(_TimedConnection, resolver=resolver))  # type: ignore[assignment]
 
+        class Secure(HTTPSConnectionPool):
+            ConnectionCls = staticmethod(functools.partial(_TimedTlsConnection, resolver=resolver))  # type: ignore[assignment]
 
-def _addresses(host: str, port: int | None, end: float) -> list[_Address]:
-    """Resolve a name by an instant; the resolver itself knows no deadline, and may take half a minute."""
-    answers: queue.SimpleQueue[list[_Address] | OSError] = queue.SimpleQueue()
-
-    def resolve() -> None:
-        try:
-            answers.put(list(socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)))
-        except (OSError, UnicodeError) as error:
-            answers.put(error if isinstance(error, OSError) else OSError("no name of a host"))
-
-    threading.Thread(target=resolve, name="resolve", daemon=True).start()
-    try:
-        found = answers.get(timeout=max(_INSTANT, end - time.monotonic()))
-    except queue.Empty:
-        raise TimeoutError("timed out") from None
-    if isinstance(found, OSError):
-        raise found
-    return found
+        manager.pool_classes_by_scheme = {"http": Plain, "https": Secure}
 
 
 def _connected(addresses: list[_Address], end: float) -> socket.socket:

@@ -45,7 +45,7 @@ from exporter.yandex.errors import (
     Unreachable,
     refusal,
 )
-from exporter.yandex.sockets import TimedAdapter
+from exporter.yandex.sockets import Resolver, TimedAdapter
 
 __all__ = [
     "Authorizer",
@@ -250,8 +250,9 @@ def _session(pool: int, verify: bool | str) -> requests.Session:
     session.verify = verify
     session.headers.update(_HEADERS)
     session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
+    resolver = Resolver()
     for scheme in ("http://", "https://"):
-        session.mount(scheme, TimedAdapter(pool_maxsize=pool))
+        session.mount(scheme, TimedAdapter(resolver, pool_maxsize=pool))
     return session
 
 
