@@ -266,7 +266,7 @@ def demo(arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:
             "api": {"endpoint": cloud.base_url},
             "auth": {"iam_token": cloud.token},
             "executions": [
-                {"id": id_, "alias": f"demo-{n}"} for n, id_ in enumerate(cloud.execution_ids(), 1)
+                {"id": id_, "alias": f"demo-{n:02}"} for n, id_ in enumerate(cloud.execution_ids(), 1)
             ],
             "history": {"enabled": True},
         }

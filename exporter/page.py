@@ -158,8 +158,10 @@ def utc_text(at: float) -> str:
         return "after the year 9999"  # an offset takes the last timestamps of RFC 3339 there
 
 
-def _urgency(outcome: Outcome) -> tuple[int, str, str]:
-    return URGENCY.index(state(outcome)), outcome.target.alias, outcome.target.id
+def _urgency(outcome: Outcome) -> tuple[int, float, str]:
+    """Return what to sort by: the state, then the newest first."""
+    started = outcome.execution.started_at if outcome.execution else None
+    return URGENCY.index(state(outcome)), -(started or 0.0), outcome.target.id
 
 
 def _row(outcome: Outcome, now: float) -> Row:

@@ -3,7 +3,7 @@
 import json
 import threading
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from socketserver import ThreadingMixIn
 from typing import Any
 from urllib.parse import urlsplit
@@ -296,6 +296,15 @@ def test_thousands_of_executions_are_counted_and_the_first_are_shown() -> None:
     assert "dfq-1999" in html
     assert "and 1500 more" in html
     assert "2000 executions watched: 1999 fine, 1 failed" in html
+
+
+def test_of_two_in_the_same_state_the_newer_comes_first() -> None:
+    """Who is woken looks for what has just failed."""
+    old, new = outcome(1, Status.FAILED), outcome(2, Status.FAILED)
+    assert new.execution is not None
+    new = replace(new, execution=replace(new.execution, started_at=NOW + 60))
+    html = LandingPage("1").render(Collection((old, new), NOW, 0.0), NOW, "")
+    assert html.index("dfq-2") < html.index("dfq-1")
 
 
 def test_a_name_is_text_and_not_markup() -> None:
