@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TextIO
 
 from exporter.outcome import Collection, Outcome
+from exporter.yandex.errors import REMEDIES
 from exporter.yandex.transport import CallRecord
 
 COLOURS = {"red": "31", "green": "32", "yellow": "33", "blue": "34", "grey": "90", "bold": "1"}
@@ -16,20 +17,6 @@ STATUS_COLOURS = {
     "STOPPED": "grey",
     "FAILED": "red",
     "FINISHED": "green",
-}
-REMEDIES = {
-    "auth": "no IAM token to be had: look at the auth settings, then at the message",
-    "unauthorized": "the API does not accept the token: is it an IAM token, and not expired?",
-    "forbidden": "grant the role serverless.workflows.viewer on the folder to this account",
-    "not_found": "no such execution: is the ID whole, and has the execution been deleted?",
-    "connection": "no connection: check api.endpoint, DNS, proxy and firewall",
-    "tls": "the server's certificate is not trusted: set REQUESTS_CA_BUNDLE if a proxy re-signs it",
-    "timeout": "no answer within api.timeout: raise it, or look at the network",
-    "budget": "the time was over before this one was read: raise scrape.timeout or api.concurrency",
-    "rate_limited": "too many requests: lower api.requests_per_second or scrape less often",
-    "server_error": "the API has trouble of its own: try again later",
-    "bad_request": "the API does not take this request: is the ID right?",
-    "bad_response": "the answer is not of this API: is api.endpoint right, or is a proxy in between?",
 }
 
 

@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from exporter.outcome import Collection, Outcome
+from exporter.yandex.errors import REMEDIES
 from exporter.yandex.transport import CallRecord
 
 MOST_SHOWN = 500
@@ -22,22 +23,6 @@ URGENCY = ("FAILED", NOT_READ, "UNKNOWN", "PAUSED", "RUNNING", "QUEUED", "STOPPE
 """The states of the page, those that need a look first."""
 TROUBLE = {"FAILED": "failed", NOT_READ: "not read", "UNKNOWN": "of unknown status"}
 """The states that are not fine, in the words of the summary."""
-
-ADVICE = {
-    "auth": "No IAM token is to be had. See /-/ready and the log.",
-    "unauthorized": "The API does not accept the token. Is it expired, or the key deleted?",
-    "forbidden": "Grant this account the role serverless.workflows.viewer on the folder.",
-    "not_found": "There is no such execution. Is the ID whole, or was it deleted?",
-    "connection": "No connection to the API. Check network, DNS and proxy.",
-    "tls": "The API's certificate is not trusted. Check the CA bundle and the proxy.",
-    "timeout": "The API did not answer in time. Raise api.timeout if this lasts.",
-    "budget": "The scrape's time was over. Raise scrape.timeout or api.concurrency.",
-    "rate_limited": "Too many requests. Lower api.requests_per_second.",
-    "server_error": "The API has trouble of its own. It is asked again at the next scrape.",
-    "bad_request": "The API does not take this request. Is the ID right?",
-    "bad_response": "The answer is not one of this API. Check api.endpoint and the proxy.",
-}
-"""What went wrong and what to do, by the reason of an outcome."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,7 +158,7 @@ def _row(outcome: Outcome, now: float) -> Row:
         workflow_id=execution.workflow_id if execution else "",
         state=state(outcome),
         note=_note(outcome),
-        advice=ADVICE.get(outcome.reason, outcome.message) if outcome.reason else "",
+        advice=REMEDIES[outcome.reason] if outcome.reason else "",
         duration=duration_text(execution.duration if execution else None),
         started=NONE if started is None else utc_text(started),
         started_ago="" if started is None else ago_text(now - started),

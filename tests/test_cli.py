@@ -59,7 +59,7 @@ def test_check_live_tells_what_each_target_answered(cloud: Simulator) -> None:
     done = processes.run_exporter("check", "--live", *flags(cloud, good, "missing"), environ=environ(cloud))
     assert done.returncode == 1, done.stderr
     assert good in done.stdout
-    assert "not_found (1): no such execution" in done.stdout
+    assert "not_found (1): There is no such execution" in done.stdout
     assert "calls of the API a day" in done.stdout
     assert "\x1b[" not in done.stdout
 

@@ -9,6 +9,7 @@ from typing import Any
 from urllib.parse import urlsplit
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
+import processes
 import pytest
 from selenium import webdriver
 from selenium.webdriver.chrome.service import Service
@@ -249,8 +250,9 @@ def test_an_execution_is_probed_from_the_page(served: Served, browser: webdriver
     look(browser, served.url)
     browser.find_element("name", "execution_id").send_keys(f"{FLOW}-running")
     browser.find_element("tag name", "button").click()
-    assert browser.current_url == f"{served.url}probe?execution_id={FLOW}-running&debug=true"
-    assert "probe_success 1.0" in text(browser)
+    wanted = f"{served.url}probe?execution_id={FLOW}-running&debug=true"
+    processes.until(lambda: browser.current_url == wanted)
+    processes.until(lambda: "probe_success 1.0" in text(browser))
 
 
 def test_every_link_of_the_page_leads_somewhere(served: Served, browser: webdriver.Chrome) -> None:

@@ -22,11 +22,13 @@ from typing import ClassVar
 class ApiError(Exception):
     """A call gave no data.
 
-    `reason` is the value of the `reason` label that counts it; `http_code` is the status of the
-    answer, 0 if there was none. The message is for people and must hold no secret.
+    `reason` is the value of the `reason` label that counts it, `remedy` what a person can do;
+    `http_code` is the status of the answer, 0 if there was none. The message is for people and must
+    hold no secret.
     """
 
     reason: ClassVar[str]
+    remedy: ClassVar[str]
 
     def __init__(self, message: str, http_code: int = 0) -> None:
         """Keep the status beside the message."""
@@ -38,36 +40,42 @@ class Unreachable(ApiError):
     """No connection, no name, or a connection that broke."""
 
     reason = "connection"
+    remedy = "No connection to the API. Check network, DNS and proxy."
 
 
 class TlsFailed(ApiError):
     """The two ends did not come to trust each other."""
 
     reason = "tls"
+    remedy = "The API's certificate is not trusted. Set REQUESTS_CA_BUNDLE if a proxy re-signs it."
 
 
 class CallTimeout(ApiError):
     """One call took longer than `api.timeout`."""
 
     reason = "timeout"
+    remedy = "The API did not answer in time. Raise api.timeout if this lasts."
 
 
 class BudgetSpent(ApiError):
     """The scrape's budget ended before the call did."""
 
     reason = "budget"
+    remedy = "The scrape's time was over. Raise scrape.timeout or api.concurrency."
 
 
 class AuthFailed(ApiError):
     """No IAM token could be had."""
 
     reason = "auth"
+    remedy = "No IAM token is to be had. See /-/ready, the log and the auth settings."
 
 
 class BadResponse(ApiError):
     """An answer that is not what this API says: not JSON, too large, another execution."""
 
     reason = "bad_response"
+    remedy = "The answer is not one of this API. Check api.endpoint and the proxy."
 
 
 class Refused(ApiError):
@@ -78,42 +86,51 @@ class BadRequest(Refused):
     """A 4xx that has no row of its own."""
 
     reason = "bad_request"
+    remedy = "The API does not take this request. Is the ID right?"
 
 
 class Unauthorized(Refused):
     """401: the token is not accepted."""
 
     reason = "unauthorized"
+    remedy = "The API does not accept the token. Is it expired, or the key deleted?"
 
 
 class Forbidden(Refused):
     """403: the account may not see this."""
 
     reason = "forbidden"
+    remedy = "Grant this account the role serverless.workflows.viewer on the folder."
 
 
 class NotFound(Refused):
     """404: there is no such thing, or no longer."""
 
     reason = "not_found"
+    remedy = "There is no such execution. Is the ID whole, or was it deleted?"
 
 
 class RateLimited(Refused):
     """429: too many requests."""
 
     reason = "rate_limited"
+    remedy = "Too many requests. Lower api.requests_per_second, or scrape less often."
 
 
 class ServerError(Refused):
     """499 and 5xx: the API has trouble of its own."""
 
     reason = "server_error"
+    remedy = "The API has trouble of its own. It is asked again at the next scrape."
 
 
-REASONS: tuple[str, ...] = (
-    "connection", "tls", "timeout", "budget", "not_found", "unauthorized", "forbidden",
-    "rate_limited", "server_error", "bad_request", "bad_response", "auth",
+KINDS: tuple[type[ApiError], ...] = (
+    Unreachable, TlsFailed, CallTimeout, BudgetSpent, NotFound, Unauthorized, Forbidden,
+    RateLimited, ServerError, BadRequest, BadResponse, AuthFailed,
 )  # fmt: skip
+REASONS = tuple(kind.reason for kind in KINDS)
+REMEDIES = {kind.reason: kind.remedy for kind in KINDS}
+"""What a person can do, by reason."""
 
 
 def refusal(http_code: int, message: str) -> Refused:
