@@ -2,16 +2,19 @@
 
 import logging
 import random
+import ssl
 import sys
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
 
 import requests.utils
 from prometheus_client import GC_COLLECTOR, PLATFORM_COLLECTOR, PROCESS_COLLECTOR, CollectorRegistry
 
 from exporter.collector import ProbeCollector, WorkflowCollector
-from exporter.config import ConfigError, Metadata, Settings
+from exporter.config import ConfigError, Settings
 from exporter.log import OutcomeLog
 from exporter.logformat import configure
 from exporter.memory import Memory
@@ -45,25 +48,32 @@ class Parts:
 
     settings: Settings
     runtime: Runtime
+    auth: IamAuth
+    memory: Memory
 
 
 class Application:
     """The objects of the current configuration, and their replacement by a reload.
 
-    `_lock` is held while a reload builds; `parts` is replaced in one assignment and read without it.
+    `settings` are the first ones; `read` reads them again and raises ConfigError. `_lock` is held while
+    a reload builds; `parts` is replaced in one assignment and read without it.
     """
 
     def __init__(
-        self, read: Callable[[], Settings], environ: Mapping[str, str], clock: Clock, version: str
+        self,
+        settings: Settings,
+        read: Callable[[], Settings],
+        environ: Mapping[str, str],
+        clock: Clock,
+        version: str,
     ) -> None:
         self._read = read
         self._environ = environ
         self._clock = clock
         self._lock = threading.Lock()
-        self._memory = Memory()
-        self._log = OutcomeLog()
+        self._log = OutcomeLog(clock)
         self.telemetry = Telemetry(version, environ.get("EXPORTER_REVISION", "unknown"))
-        self.parts = self._build(read())
+        self.parts = self._build(settings, None)
         self.telemetry.reloaded(clock.time())
 
     def runtime(self) -> Runtime:
@@ -71,28 +81,32 @@ class Application:
         return self.parts.runtime
 
     def reload(self) -> None:
-        """Read the configuration again and swap everything; on ConfigError nothing has changed."""
+        """Read the configuration again and swap everything; if it raises, nothing has changed."""
         with self._lock:
+            before = self.parts
             try:
-                parts = self._build(self._read())
-            except ConfigError as error:
+                parts = self._build(self._read(), before)
+            except Exception as error:
                 self.telemetry.reloaded(None)
-                log.error("configuration not reloaded", extra={"fields": {"error": str(error)}})  # noqa: TRY400
+                log.error(  # noqa: TRY400  # what is wrong with a file needs no traceback
+                    "configuration not reloaded",
+                    extra={"fields": {"error": str(error)}},
+                    exc_info=not isinstance(error, ConfigError),
+                )
                 raise
-            _warn_of_restart(self.parts.settings, parts.settings)
-            if parts.settings.api.endpoint != self.parts.settings.api.endpoint:
-                self._memory.forget()
-            if parts.settings.history != self.parts.settings.history:
-                self._memory.ask_all_again()
-            self._memory.ask_missing_again()
             self.parts = parts
+            parts.memory.ask_missing_again()
+            if parts.settings.history != before.settings.history:
+                parts.memory.ask_all_again()
             self.telemetry.reloaded(self._clock.time())
             configure(parts.settings.log.level, parts.settings.log.format, sys.stderr)
+            _warn_of_restart(before.settings, parts.settings)
             log.info("configuration reloaded")
 
     def metrics_registry(self, runtime: Runtime, collect: Callable[[], Collection]) -> CollectorRegistry:
         """Return a registry for one page of /metrics."""
-        registry = CollectorRegistry()
+        # What the library says of the process does not describe itself; without that `name[]` skips it.
+        registry = CollectorRegistry(auto_describe=True)
         registry.register(WorkflowCollector(collect, history=runtime.history))
         registry.register(ScrapeTelemetry(collect))
         registry.register(self.telemetry)
@@ -107,32 +121,14 @@ class Application:
         registry.register(WorkflowCollector(collect, history=runtime.history))
         return registry
 
-    def _build(self, settings: Settings) -> Parts:
+    def _build(self, settings: Settings, before: Parts | None) -> Parts:
         targets = _targets(settings)
-        source = self._source(settings)
-        try:
-            source.check()
-        except ValueError as error:
-            raise ConfigError([f"auth: {error}"]) from None
-        auth = IamAuth(source, self._clock, self._token_observed)
-        limits = Limits(
-            timeout=settings.api.timeout,
-            requests_per_second=settings.api.requests_per_second,
-            max_response_bytes=settings.api.max_response_bytes,
-            pool=settings.api.concurrency,
-        )
-        transport = self._transport(limits, settings.api.endpoint, self.telemetry.called)
-        scraper = Scraper(
-            WorkflowsClient(transport, auth, settings.api.endpoint),
-            self._memory,
-            self._clock,
-            concurrency=settings.api.concurrency,
-            max_steps=settings.history.max_steps if settings.history.enabled else None,
-            observe=(self.telemetry.collected, self._log.collected),
-            jitter=random.Random(),  # noqa: S311  # spreads rechecks, guards nothing
-        )
+        auth = self._auth(settings, before)
+        # What is known of executions holds as long as the same cloud is asked.
+        same_cloud = before is not None and before.settings.api.endpoint == settings.api.endpoint
+        memory = before.memory if before is not None and same_cloud else Memory()
         runtime = Runtime(
-            scraper=scraper,
+            scraper=self._scraper(settings, auth, memory),
             executions=targets.executions,
             scrape_timeout=settings.scrape.timeout,
             timeout_offset=settings.scrape.timeout_offset,
@@ -142,7 +138,36 @@ class Application:
             endpoint=settings.api.endpoint,
             history=settings.history.enabled,
         )
-        return Parts(settings, runtime)
+        return Parts(settings, runtime, auth, memory)
+
+    def _auth(self, settings: Settings, before: Parts | None) -> IamAuth:
+        """Return what holds the token: the same as before, if its settings are, for its token is good."""
+        if before is not None and _credentials(before.settings) == _credentials(settings):
+            return before.auth
+        source = self._source(settings)
+        try:
+            source.check()
+        except ValueError as error:
+            raise ConfigError([f"auth: {error}"]) from None
+        return IamAuth(source, self._clock, self._token_observed)
+
+    def _scraper(self, settings: Settings, auth: IamAuth, memory: Memory) -> Scraper:
+        limits = Limits(
+            timeout=settings.api.timeout,
+            requests_per_second=settings.api.requests_per_second,
+            max_response_bytes=settings.api.max_response_bytes,
+            pool=settings.api.concurrency,
+        )
+        transport = self._transport(limits, settings.api.endpoint, self.telemetry.called)
+        return Scraper(
+            WorkflowsClient(transport, auth, settings.api.endpoint),
+            memory,
+            self._clock,
+            concurrency=settings.api.concurrency,
+            max_steps=settings.history.max_steps if settings.history.enabled else None,
+            observe=(self.telemetry.collected, self._log.collected),
+            jitter=random.Random(),  # noqa: S311  # spreads rechecks, guards nothing
+        )
 
     def _token_observed(self, record: TokenRecord) -> None:
         self.telemetry.token(record)
@@ -154,8 +179,8 @@ class Application:
             self._clock,
             observe=observe,
             jitter=random.Random(),  # noqa: S311  # spreads retries, guards nothing
-            verify=self._environ.get("REQUESTS_CA_BUNDLE") or self._environ.get("SSL_CERT_FILE") or True,
-            proxies=requests.utils.get_environ_proxies(base_url),
+            verify=_certificates(self._environ),
+            proxies=_proxies(base_url),
         )
 
     def _source(self, settings: Settings) -> Source:
@@ -175,13 +200,52 @@ class Application:
             return WorkloadIdentity(
                 identity.service_account_id, identity.token_file, identity.endpoint, transport, self._clock
             )
-        endpoint = (auth.metadata or Metadata()).endpoint
-        transport = self._transport(limits, endpoint, _unobserved)
-        return InstanceMetadata(endpoint, transport, self._clock)
+        if auth.metadata is not None:
+            endpoint = auth.metadata.endpoint
+            transport = self._transport(limits, endpoint, _unobserved)
+            return InstanceMetadata(endpoint, transport, self._clock)
+        raise ConfigError(["auth: no way to authenticate is set"])
 
 
 def _unobserved(_: CallRecord) -> None:
     """Do nothing: calls for tokens are counted as tokens, not as calls of the API."""
+
+
+def _credentials(settings: Settings) -> tuple[object, ...]:
+    """Return the settings that a token comes from."""
+    return settings.auth, settings.api.iam_endpoint, settings.api.endpoint, settings.api.timeout
+
+
+def _certificates(environ: Mapping[str, str]) -> bool | str:
+    """Return whose certificates are trusted: those of a file or folder, else those that come along."""
+    for variable in ("REQUESTS_CA_BUNDLE", "SSL_CERT_FILE"):
+        path = environ.get(variable)
+        if not path:
+            continue
+        try:
+            _trust(path)
+        except OSError as error:
+            reason = "it holds no certificate" if isinstance(error, ssl.SSLError) else error.strerror
+            problem = f"{variable}: {path!r} cannot be used: {reason}; correct or unset it"
+            raise ConfigError([problem]) from None
+        return path
+    return True
+
+
+def _trust(path: str) -> ssl.SSLContext:
+    folder = path if Path(path).is_dir() else None
+    return ssl.create_default_context(cafile=None if folder else path, capath=folder)
+
+
+def _proxies(base_url: str) -> dict[str, str]:
+    """Return the proxies of the environment that stand between us and an address, by scheme."""
+    found = requests.utils.get_environ_proxies(base_url)
+    proxies = {scheme: url for scheme, url in found.items() if scheme in {"http", "https", "all"}}
+    for scheme, url in proxies.items():
+        if urlsplit(url).scheme.startswith("socks"):
+            problem = f"{scheme.upper()}_PROXY: SOCKS is not spoken; name an http:// proxy, or unset it"
+            raise ConfigError([problem])
+    return proxies
 
 
 def _targets(settings: Settings) -> Targets:

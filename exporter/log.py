@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from exporter.outcome import Collection, Outcome
 from exporter.yandex.iam import TokenRecord
+from exporter.yandex.transport import Clock
 
 log = logging.getLogger("exporter.scrape")
 
@@ -18,7 +19,7 @@ ONE_LINE_EACH = 3
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """What was last logged of a failing execution, and when (Unix seconds)."""
+    """What was last logged of a failing execution, and when (a monotonic instant)."""
 
     reason: str
     http_code: int
@@ -31,23 +32,26 @@ class OutcomeLog:
     `_lock` guards `_failures` and `_token_failed`. At most 50,000 failing executions are remembered.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
         self._lock = threading.Lock()
         self._failures: OrderedDict[str, Failure] = OrderedDict()
         self._token_failed = False
 
     def collected(self, collection: Collection) -> None:
-        """Log what changed with this collection."""
+        """Log what changed with this collection; what is only remembered is no news."""
+        asked = [o for o in collection.outcomes if not o.cached]
         with self._lock:
-            failed = [o for o in collection.outcomes if o.reason and self._is_news(o)]
-            recovered = [o for o in collection.outcomes if not o.reason and o.target.id in self._failures]
+            failed = [o for o in asked if o.reason and self._is_news(o)]
+            recovered = [o for o in asked if not o.reason and o.target.id in self._failures]
             for outcome in recovered:
                 del self._failures[outcome.target.id]
-        groups: dict[tuple[str, int], list[Outcome]] = defaultdict(list)
+        groups: dict[tuple[bool, str, int], list[Outcome]] = defaultdict(list)
         for outcome in failed:
-            groups[outcome.reason, outcome.http_code].append(outcome)
-        for group in groups.values():
-            _tell(logging.WARNING, "execution cannot be read", group)
+            groups[outcome.fresh, outcome.reason, outcome.http_code].append(outcome)
+        for (read, _, _), group in groups.items():
+            what = "history of an execution" if read else "execution"
+            _tell(logging.WARNING, f"{what} cannot be read", group)
         _tell(logging.INFO, "execution can be read again", recovered)
         log.debug(
             "collection done",
@@ -68,14 +72,14 @@ class OutcomeLog:
             log.info("IAM tokens can be had again")
 
     def _is_news(self, outcome: Outcome) -> bool:
-        last = self._failures.get(outcome.target.id)
+        last, now = self._failures.get(outcome.target.id), self._clock.monotonic()
         news = (
             last is None
             or (last.reason, last.http_code) != (outcome.reason, outcome.http_code)
-            or outcome.at - last.at >= REMINDER_SECONDS
+            or now - last.at >= REMINDER_SECONDS
         )
         if news:
-            self._failures[outcome.target.id] = Failure(outcome.reason, outcome.http_code, outcome.at)
+            self._failures[outcome.target.id] = Failure(outcome.reason, outcome.http_code, now)
             while len(self._failures) > MOST_TARGETS:
                 self._failures.popitem(last=False)
         return news

@@ -10,9 +10,13 @@ from exporter.outcome import Outcome
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """The last outcome of an execution, and the monotonic instant before which it is not asked again."""
+    """The last outcome of an execution; `asked` and `ask_after` are monotonic instants.
+
+    Before `ask_after` the execution is not asked for again.
+    """
 
     outcome: Outcome
+    asked: float
     ask_after: float
 
 
@@ -35,23 +39,20 @@ class Memory:
                 self._records.move_to_end(execution_id)
             return record
 
-    def put(self, record: Record) -> None:
-        """Remember this, and forget what was used least if there is no room."""
+    def update(self, execution_id: str, make: Callable[[Record | None], Record]) -> Outcome:
+        """Replace a record by one made of it, forget what was used least if there is no room."""
         with self._lock:
-            self._records[record.outcome.target.id] = record
-            self._records.move_to_end(record.outcome.target.id)
+            record = make(self._records.get(execution_id))
+            self._records[execution_id] = record
+            self._records.move_to_end(execution_id)
             while len(self._records) > self._size:
                 self._records.popitem(last=False)
+            return record.outcome
 
     def reserve(self, targets: int) -> None:
         """Make room for at least twice this many executions, so that none evicts another."""
         with self._lock:
             self._size = max(self._size, 2 * targets)
-
-    def forget(self) -> None:
-        """Forget everything, as when another cloud is asked from now on."""
-        with self._lock:
-            self._records.clear()
 
     def ask_missing_again(self) -> None:
         """Let what could not be read be asked for at once."""

@@ -20,13 +20,17 @@ class Outcome:
     at: float
     execution: Execution | None = None
     history: History | None = None
-    success: bool = False
     http_code: int = 0
     reason: str = ""
     message: str = ""
     last_success: float | None = None
     fresh: bool = False
     cached: bool = False
+
+    @property
+    def success(self) -> bool:
+        """Whether there is valid data: read now, or kept after the execution ended."""
+        return self.execution is not None
 
     @property
     def ended(self) -> bool:
@@ -36,12 +40,14 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Collection:
-    """The outcomes of one reading of targets.
+    """The outcomes of one reading of targets, each target once.
 
-    `started` in Unix seconds, `seconds` it took, `allowed` seconds it could have taken.
+    `started` in Unix seconds, `seconds` it took, `allowed` seconds it could have taken; `probe`: of
+    targets that a request named, not the configuration.
     """
 
     outcomes: tuple[Outcome, ...]
     started: float
     seconds: float
     allowed: float = 0.0
+    probe: bool = False

@@ -9,21 +9,23 @@ import logging
 import random
 import threading
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 from exporter.flight import Flight
 from exporter.memory import Memory, Record
 from exporter.outcome import Collection, Outcome
 from exporter.targets import ExecutionTarget
+from exporter.workers import Turns, Workers
 from exporter.yandex.client import WorkflowsClient
 from exporter.yandex.errors import (
     ApiError,
     BadRequest,
     BadResponse,
     BudgetSpent,
+    CallTimeout,
     Forbidden,
     NotFound,
+    NotSent,
     Unauthorized,
 )
 from exporter.yandex.transport import Budget, Clock
@@ -36,13 +38,22 @@ FAILED_RECHECK = 300.0
 """Seconds to leave alone an execution that does not exist, or a recheck that failed."""
 LASTING = {NotFound.reason, Forbidden.reason, BadRequest.reason, BadResponse.reason}
 """Failures that asking again at once will not mend."""
+HOLDING = {CallTimeout.reason, BudgetSpent.reason, Unauthorized.reason}
+"""Failures that held up the others: who had one is asked for last, so that it does so no more."""
+JOINABLE = 0.75
+"""The share of its own time for which a collection may wait for another one instead of beginning."""
+
+_Key = tuple[ExecutionTarget, ...]
 
 
 class Scraper:
     """Reads executions: many targets, one budget, bounded workers.
 
-    `_lock` guards `_flights` and `_doubt`. At most `concurrency` worker threads exist, whatever the
-    number of collections; each call they make ends with its budget.
+    At most `concurrency` calls are under way, those of probes at most half of them, so that no probe
+    keeps the scrape waiting. Each call ends with its budget. Where one collection needs several turns,
+    others have theirs in between.
+
+    `_lock` guards `_flights`, `_refusal` and `_latest`.
     """
 
     def __init__(
@@ -59,143 +70,186 @@ class Scraper:
         self._client = client
         self._memory = memory
         self._clock = clock
-        self._concurrency = concurrency
         self._max_steps = max_steps
         self._observe = tuple(observe)
         self._jitter = jitter
-        self._pool = ThreadPoolExecutor(concurrency, thread_name_prefix="scrape")
+        self._calls = Turns(concurrency)
+        self._scrapes = Workers(concurrency)
+        self._probes = Workers(max(1, concurrency // 2))
         self._lock = threading.Lock()
-        self._flights: dict[tuple[ExecutionTarget, ...], Flight] = {}
-        self._doubt: Unauthorized | None = None
+        self._flights: dict[_Key, Flight] = {}
+        self._refusal: Unauthorized | None = None
+        self._latest: tuple[_Key, float, Collection] | None = None
 
-    def collect(self, targets: Sequence[ExecutionTarget], budget: Budget) -> Collection:
+    def collect(
+        self, targets: Sequence[ExecutionTarget], budget: Budget, *, probe: bool = False
+    ) -> Collection:
         """Read these targets, each ID once; return when all are read or the budget is spent.
 
         Never raises because the cloud did: what failed is said by the outcomes.
         """
         key = tuple({target.id: target for target in targets}.values())
-        flight, leads = self._board(key, budget)
-        if leads:
-            return self._lead(flight)
-        flight.finished.wait(budget.remaining())
-        return self._collection(flight)
+        flight, joined = self._join(key, budget, probe=probe)
+        if joined:
+            flight.finished.wait(budget.remaining())
+            return self._collection(flight, probe=probe)
+        return self._fly(flight, probe=probe)
 
-    def latest(self, targets: Sequence[ExecutionTarget]) -> Collection | None:
-        """Return what is known of these targets without asking; None if one was never read."""
-        records = [self._memory.get(target.id) for target in targets]
-        outcomes = tuple(
-            replace(record.outcome, target=target)
-            for record, target in zip(records, targets, strict=True)
-            if record is not None
-        )
-        if len(outcomes) < len(records):
+    def latest(self, targets: Sequence[ExecutionTarget], max_age: float) -> Collection | None:
+        """Return the last collection of just these targets; None if it is older than so many seconds."""
+        with self._lock:
+            latest = self._latest
+        if latest is None or latest[0] != tuple(targets) or self._clock.monotonic() - latest[1] > max_age:
             return None
-        return Collection(outcomes, min((o.at for o in outcomes), default=self._clock.time()), 0.0)
+        return latest[2]
 
     def close(self) -> None:
-        """Take no new work; the calls under way end with their budgets."""
-        self._pool.shutdown(wait=False, cancel_futures=True)
+        """End every collection; the calls under way end with their own time limit."""
+        with self._lock:
+            flights = list(self._flights.values())
+        for flight in flights:
+            flight.close()
+        self._scrapes.close()
+        self._probes.close()
 
-    def _board(self, key: tuple[ExecutionTarget, ...], budget: Budget) -> tuple[Flight, bool]:
-        """Join the flight of these targets, unless it would end much earlier than we can wait."""
+    def _join(self, key: _Key, budget: Budget, *, probe: bool) -> tuple[Flight, bool]:
+        """Return the flight of these targets if it leaves us our time, else a new one."""
         with self._lock:
             flight = self._flights.get(key)
             watched = bool(budget.observers)
-            if flight and not watched and flight.budget.remaining() >= budget.remaining() / 2:
-                return flight, False
-            flight = Flight(key, budget, self._clock.time(), self._doubt)
+            if flight and not watched and flight.budget.remaining() >= budget.remaining() * JOINABLE:
+                return flight, True
+            flight = Flight(key, budget, self._clock.time(), None if probe else self._refusal)
             if not watched:
                 self._flights[key] = flight
-            return flight, True
+            return flight, False
 
-    def _lead(self, flight: Flight) -> Collection:
+    def _fly(self, flight: Flight, *, probe: bool) -> Collection:
+        """Make a collection, and let those know who count and log."""
         self._memory.reserve(len(flight.targets))
+        workers = self._probes if probe else self._scrapes
         try:
-            for _ in range(min(self._concurrency, self._filed(flight))):
-                self._pool.submit(self._work, flight)
+            flight.enqueue(*self._sorted(flight.targets))
+            self._hire(flight, workers)
+            if flight.refusal is not None and not flight.finished.wait(flight.budget.remaining() / 4):
+                flight.trust()
+                self._hire(flight, workers)
             flight.finished.wait(flight.budget.remaining())
         finally:
+            flight.close()
             with self._lock:
-                self._doubt = flight.doubt
                 if self._flights.get(flight.targets) is flight:
                     del self._flights[flight.targets]
-        collection = self._collection(flight)
+        collection = self._collection(flight, probe=probe)
+        if not probe:
+            with self._lock:
+                self._refusal = flight.refusal
+                self._latest = (flight.targets, self._clock.monotonic(), collection)
         for observe in self._observe:
             observe(collection)
         return collection
 
-    def _filed(self, flight: Flight) -> int:
-        """Give a flight what is known, let the rest be asked for, and return how many that is.
-
-        An execution whose call was refused comes last, lest it ends the asking before the others.
-        """
-        known, due, refused = [], [], []
-        for target in flight.targets:
+    def _sorted(self, targets: _Key) -> tuple[list[Outcome], list[ExecutionTarget]]:
+        """Return what is known, and what must be asked for: the longest waiting first."""
+        now = self._clock.monotonic()
+        known: list[Outcome] = []
+        due: list[tuple[bool, float, ExecutionTarget]] = []
+        for target in targets:
             record = self._memory.get(target.id)
-            if record is not None and self._clock.monotonic() < record.ask_after:
-                known.append(self._remembered(record, target))
-            elif record is not None and record.outcome.reason == Unauthorized.reason:
-                refused.append(target)
+            if record is not None and now < record.ask_after:
+                known.append(self._kept(record.outcome, target))
+            elif record is not None:
+                due.append((record.outcome.reason in HOLDING, record.asked, target))
             else:
-                due.append(target)
-        flight.known(known)
-        return flight.queue([*due, *refused])
+                due.append((False, float("-inf"), target))
+        return known, [target for _, _, target in sorted(due, key=lambda each: each[:2])]
 
-    def _collection(self, flight: Flight) -> Collection:
-        landed = flight.outcomes()
-        late = BudgetSpent("the scrape's budget ended before this execution was read")
-        outcomes = tuple(landed.get(t.id) or self._failed(t, late) for t in flight.targets)
+    def _kept(self, outcome: Outcome, target: ExecutionTarget) -> Outcome:
+        kept = replace(outcome, target=target, at=self._clock.time(), fresh=False, cached=True)
+        return replace(kept, reason="", message="") if kept.success else kept
+
+    def _collection(self, flight: Flight, *, probe: bool) -> Collection:
+        known = flight.outcomes()
+        missing = flight.refusal or BudgetSpent("the scrape's budget ended before this execution was read")
+        outcomes = tuple(known.get(t.id) or self._missed(t, missing) for t in flight.targets)
         took, allowed = self._clock.monotonic() - flight.began, flight.budget.at - flight.began
-        return Collection(outcomes, flight.started, took, allowed)
+        return Collection(outcomes, flight.started, took, allowed, probe)
 
-    def _work(self, flight: Flight) -> None:
-        while (taken := flight.next_target()) is not None:
-            target, refusal = taken
-            # What was not asked for is not remembered, so that it is not taken for what was refused.
-            flight.land(self._failed(target, refusal) if refusal else self._read(target, flight.budget))
+    def _missed(self, target: ExecutionTarget, error: ApiError) -> Outcome:
+        """Return the outcome of a target that was not read in time; it is not remembered."""
+        return self._failed(target, error, self._memory.get(target.id))
 
-    def _read(self, target: ExecutionTarget, budget: Budget) -> Outcome:
+    def _hire(self, flight: Flight, workers: Workers) -> None:
+        for _ in range(flight.hire(workers.size)):
+            workers.submit(self._work, flight, workers)
+
+    def _work(self, flight: Flight, workers: Workers) -> None:
+        """Read one target, then go behind the work of the other flights for the next."""
+        target = flight.take()
+        if target is not None:
+            flight.done(self._read(target, flight))
+            workers.submit(self._work, flight, workers)
+            self._hire(flight, workers)
+
+    def _read(self, target: ExecutionTarget, flight: Flight) -> Outcome:
+        if not self._calls.acquire(flight.budget.remaining()):
+            return self._missed(target, NotSent("no time was left for the call"))
         try:
-            outcome = self._fetched(target, budget)
+            return self._asked(target, flight)
+        finally:
+            self._calls.release()
+
+    def _asked(self, target: ExecutionTarget, flight: Flight) -> Outcome:
+        """Ask for one target and remember the outcome; what was not sent has none."""
+        asked = self._clock.monotonic()
+        try:
+            outcome = self._fetched(target, flight)
+        except NotSent as error:
+            return self._missed(target, error)
         except ApiError as error:
-            outcome = self._failed(target, error)
+            return self._remember_failure(target, error, asked)
         except Exception:
             log.exception("reading an execution failed in an unforeseen way")
-            outcome = self._failed(target, BadResponse("the answer could not be handled; see the log"))
-        self._memory.put(Record(outcome, self._ask_after(outcome)))
-        return outcome
+            unforeseen = BadResponse("the answer could not be handled; see the log")
+            return self._remember_failure(target, unforeseen, asked)
+        return self._memory.update(target.id, lambda _: Record(outcome, asked, self._ask_after(outcome)))
 
-    def _remembered(self, record: Record, target: ExecutionTarget) -> Outcome:
-        kept = replace(record.outcome, target=target, at=self._clock.time(), fresh=False, cached=True)
-        outcome = replace(kept, reason="", message="") if kept.success else kept
-        self._memory.put(replace(record, outcome=outcome))
-        return outcome
+    def _remember_failure(self, target: ExecutionTarget, error: ApiError, asked: float) -> Outcome:
+        def record(last: Record | None) -> Record:
+            outcome = self._failed(target, error, last)
+            return Record(outcome, asked, self._ask_after(outcome))
 
-    def _fetched(self, target: ExecutionTarget, budget: Budget) -> Outcome:
-        execution = self._client.execution(target.id, budget)
+        return self._memory.update(target.id, record)
+
+    def _fetched(self, target: ExecutionTarget, flight: Flight) -> Outcome:
+        execution = self._client.execution(target.id, flight.budget)
         now = self._clock.time()
-        outcome = Outcome(target, now, execution, success=True, http_code=200, last_success=now, fresh=True)
+        outcome = Outcome(target, now, execution, http_code=200, last_success=now, fresh=True)
         if self._max_steps is None:
             return outcome
+        # Should the history take all the time that is left, this is what is known of the execution.
+        flight.note(_without_history(outcome, BudgetSpent("the scrape's budget ended before it was read")))
+        if flight.histories_refused is not None:
+            return _without_history(outcome, flight.histories_refused)
         try:
-            return replace(outcome, history=self._client.history(target.id, self._max_steps, budget))
+            return replace(outcome, history=self._client.history(target.id, self._max_steps, flight.budget))
         except ApiError as error:
-            return replace(outcome, reason=error.reason, message=f"history: {error}")
+            if isinstance(error, Unauthorized):
+                flight.histories_refused = error
+            return _without_history(outcome, error)
 
-    def _failed(self, target: ExecutionTarget, error: ApiError) -> Outcome:
+    def _failed(self, target: ExecutionTarget, error: ApiError, last: Record | None) -> Outcome:
         """Say what failed; an execution that ended keeps its data, unless it is gone."""
-        record = self._memory.get(target.id)
-        last = record.outcome if record else Outcome(target, 0.0)
         failed = Outcome(
             target,
             self._clock.time(),
             http_code=error.http_code,
             reason=error.reason,
             message=str(error),
-            last_success=last.last_success,
+            last_success=last.outcome.last_success if last else None,
         )
-        if last.ended and not isinstance(error, NotFound):
-            return replace(failed, execution=last.execution, history=last.history, success=True)
+        if last and last.outcome.ended and not isinstance(error, NotFound):
+            return replace(failed, execution=last.outcome.execution, history=last.outcome.history)
         return failed
 
     def _ask_after(self, outcome: Outcome) -> float:
@@ -210,3 +264,7 @@ class Scraper:
         # A history that could not be read for a passing reason is asked for at the next collection.
         passing = outcome.fresh and outcome.reason not in LASTING
         return now if passing else now + FAILED_RECHECK
+
+
+def _without_history(outcome: Outcome, error: ApiError) -> Outcome:
+    return replace(outcome, reason=error.reason, message=f"history: {error}")

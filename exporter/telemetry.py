@@ -18,6 +18,9 @@ KINDS = ("execution", "workflow", "folder")
 UNREAD_FIELDS = ("status", "duration", "started_at", "error_code", "attempts", "state", "cron")
 LATENCY_BUCKETS = (0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 ANSWERED = {"bad_request", "forbidden", "not_found", "rate_limited"}
+"""Reasons by which the API shows that it is there, and knows who asks."""
+OF_ONE_TARGET = {"timeout", "budget", "server_error", "bad_response"}
+"""Reasons that may lie in what was asked for."""
 
 
 class Telemetry:
@@ -96,7 +99,8 @@ class Telemetry:
     def _note_contact(self, collection: Collection) -> None:
         """Judge the API by what it said in this collection; no contact changes nothing."""
         asked = [o for o in collection.outcomes if not o.cached]
-        if not asked:
+        # That one execution is slow or broken, which is what a probe is for, says nothing of the API.
+        if not asked or (collection.probe and all(o.reason in OF_ONE_TARGET for o in asked)):
             return
         answered = any(o.fresh or o.reason in ANSWERED for o in asked)
         refused = any(o.reason in (Unauthorized.reason, AuthFailed.reason) for o in asked)

@@ -27,7 +27,8 @@ log = logging.getLogger(__name__)
 MINIMUM_SECONDS = 0.1
 READY_SECONDS = 2.0
 STALE_SECONDS = 30.0
-PAGE_SECONDS = 5.0
+MOST_COLLECTING = 80
+"""Requests that may wait for the cloud at once; the server has more threads, so that health is answered."""
 MOST_PROBED = 100
 MOST_PARAMETERS = 1000
 PROBE_PARAMETERS = ("execution_id", "debug", "name[]")
@@ -60,7 +61,7 @@ class Answer:
     """A page to be sent."""
 
     code: int
-    body: str
+    body: str | bytes
     content_type: str = TEXT
     headers: tuple[tuple[str, str], ...] = ()
 
@@ -93,7 +94,8 @@ class WebApp:
 
     The registries are made afresh for each request, and collect at most once, when first asked to.
     `reload` raises an exception whose text says why nothing has changed. `_lock` guards `_ready`,
-    the runtime for which a first token was had.
+    the runtime for which a first token was had, and `_rendering`, the seconds that the last page took
+    after its collection.
     """
 
     def __init__(
@@ -114,10 +116,12 @@ class WebApp:
         self._landing_page = page.LandingPage(version)
         self._lock = threading.Lock()
         self._ready: Runtime | None = None
-        self._routes: dict[str, Callable[[WSGIEnvironment], Answer | CollectorRegistry]] = {
-            "/": self._landing,
-            "/metrics": self._metrics,
-            "/probe": self._probe,
+        self._rendering = 0.0
+        self._collecting = threading.BoundedSemaphore(MOST_COLLECTING)
+        self._routes: dict[str, Callable[[WSGIEnvironment], Answer]] = {
+            "/": self._bounded(self._landing),
+            "/metrics": self._bounded(self._metrics),
+            "/probe": self._bounded(self._probe),
             "/config": self._config,
             "/-/healthy": self._healthy,
             "/-/ready": self._is_ready,
@@ -128,41 +132,68 @@ class WebApp:
         """Answer one request."""
         try:
             answer = self._answer(environ)
-            if isinstance(answer, CollectorRegistry):
-                return _send(environ, start_response, *_exposition(answer, environ))
         except Exception:
             log.exception("a page could not be made")
             answer = Answer(500, "This page could not be made; the log says why.\n")
-        headers = [("Content-Type", answer.content_type), *answer.headers]
-        status = f"{answer.code} {REASONS[answer.code]}"
-        return _send(environ, start_response, status, headers, answer.body.encode("utf-8", "replace"))
+        body = answer.body.encode("utf-8", "replace") if isinstance(answer.body, str) else answer.body
+        own = [("Content-Type", answer.content_type), ("Content-Length", str(len(body))), NOSNIFF]
+        start_response(f"{answer.code} {REASONS[answer.code]}", [*own, *answer.headers])
+        return [] if environ["REQUEST_METHOD"] == "HEAD" else [body]
 
-    def _answer(self, environ: WSGIEnvironment) -> Answer | CollectorRegistry:
-        route = self._routes.get(environ.get("PATH_INFO") or "/")
+    def _answer(self, environ: WSGIEnvironment) -> Answer:
+        path = environ.get("PATH_INFO") or "/"
+        route = self._routes.get(path)
         if route is None:
             return Answer(404, "No such page. There are:\n" + "".join(f"{path}\n" for path in self._routes))
-        allowed = ("POST", "PUT") if route == self._reloaded else ("GET", "HEAD")
+        allowed = ("POST", "PUT") if path == RELOAD else ("GET", "HEAD")
         if environ["REQUEST_METHOD"] not in allowed:
             return Answer(405, f"Use {' or '.join(allowed)}.\n", headers=(("Allow", ", ".join(allowed)),))
         return route(environ)
+
+    def _bounded(self, route: Callable[[WSGIEnvironment], Answer]) -> Callable[[WSGIEnvironment], Answer]:
+        """Bound how many requests wait for the cloud at once; one too many is told so."""
+
+        def bounded(environ: WSGIEnvironment) -> Answer:
+            if not self._collecting.acquire(blocking=False):
+                text = f"{MOST_COLLECTING} scrapes are under way; scrape less often or more at once.\n"
+                return Answer(503, text, headers=(("Retry-After", "1"),))
+            try:
+                return route(environ)
+            finally:
+                self._collecting.release()
+
+        return bounded
 
     def _budget(
         self,
         environ: WSGIEnvironment,
         runtime: Runtime,
         observers: tuple[Callable[[CallRecord], None], ...] = (),
+        reserve: float = 0.0,
     ) -> Budget:
+        """Return what a collection may take; `reserve` seconds are kept for what comes after it."""
         header = environ.get("HTTP_X_PROMETHEUS_SCRAPE_TIMEOUT_SECONDS", "")
         seconds = scrape_seconds(header, runtime.scrape_timeout, runtime.timeout_offset)
-        return Budget.of(seconds, self._clock, observers)
+        return Budget.of(max(MINIMUM_SECONDS, seconds - reserve), self._clock, observers)
 
-    def _metrics(self, environ: WSGIEnvironment) -> CollectorRegistry:
+    def _metrics(self, environ: WSGIEnvironment) -> Answer:
         runtime = self._runtime()
-        budget = self._budget(environ, runtime)
+        with self._lock:
+            # The offset is what a page may take to be rendered; a very large one takes more.
+            reserve = max(0.0, self._rendering - runtime.timeout_offset)
+        budget = self._budget(environ, runtime, reserve=reserve)
         collect = functools.cache(lambda: runtime.scraper.collect(runtime.executions(), budget))
-        return self._metrics_registry(runtime, collect)
+        registry = self._metrics_registry(runtime, collect)
+        if environ.get("QUERY_STRING"):
+            return _exposition(registry, environ)
+        collect()
+        began = self._clock.monotonic()
+        answer = _exposition(registry, environ)
+        with self._lock:
+            self._rendering = self._clock.monotonic() - began
+        return answer
 
-    def _probe(self, environ: WSGIEnvironment) -> Answer | CollectorRegistry:
+    def _probe(self, environ: WSGIEnvironment) -> Answer:
         runtime = self._runtime()
         try:
             query = _query(environ)
@@ -174,26 +205,24 @@ class WebApp:
         if query.get("debug", [""])[-1].lower() in {"true", "1"}:
             return self._debugged(environ, runtime, targets)
         budget = self._budget(environ, runtime)
-        collect = functools.cache(lambda: runtime.scraper.collect(targets, budget))
-        return self._probe_registry(runtime, collect)
+        collect = functools.cache(lambda: runtime.scraper.collect(targets, budget, probe=True))
+        return _exposition(self._probe_registry(runtime, collect), environ)
 
     def _debugged(
         self, environ: WSGIEnvironment, runtime: Runtime, targets: Sequence[ExecutionTarget]
     ) -> Answer:
         calls: list[CallRecord] = []
         budget = self._budget(environ, runtime, (calls.append,))
-        collection = runtime.scraper.collect(targets, budget)
+        collection = runtime.scraper.collect(targets, budget, probe=True)
         metrics = generate_latest(self._probe_registry(runtime, lambda: collection)).decode()
         return Answer(200, redact(page.debug(tuple(calls), collection.outcomes, metrics)))
 
     def _landing(self, _: WSGIEnvironment) -> Answer:
         runtime = self._runtime()
         targets = runtime.executions()
-        now = self._clock.time()
-        collection = runtime.scraper.latest(targets) if targets else Collection((), now, 0.0)
-        if collection is None or now - collection.started > STALE_SECONDS:
-            seconds = min(PAGE_SECONDS, runtime.scrape_timeout)
-            collection = runtime.scraper.collect(targets, Budget.of(seconds, self._clock))
+        collection = runtime.scraper.latest(targets, STALE_SECONDS)
+        if collection is None:
+            collection = runtime.scraper.collect(targets, Budget.of(runtime.scrape_timeout, self._clock))
         html = self._landing_page.render(collection, self._clock.time(), runtime.endpoint)
         return Answer(200, html, "text/html; charset=utf-8", self._landing_page.headers)
 
@@ -255,23 +284,12 @@ def _execution_ids(query: dict[str, list[str]]) -> tuple[str, ...]:
     return ids
 
 
-def _exposition(
-    registry: CollectorRegistry, environ: WSGIEnvironment
-) -> tuple[str, list[tuple[str, str]], bytes]:
+def _exposition(registry: CollectorRegistry, environ: WSGIEnvironment) -> Answer:
     """Let prometheus-client negotiate format and encoding, and filter by name."""
     started: list[tuple[str, list[tuple[str, str]]]] = []
     app: Any = make_wsgi_app(registry)
     # It knows GET only; what is not wanted of a HEAD is dropped when it is sent.
     body = b"".join(app({**environ, "REQUEST_METHOD": "GET"}, lambda *head: started.append(head)))
-    return *started[0], body
-
-
-def _send(
-    environ: WSGIEnvironment,
-    start_response: StartResponse,
-    status: str,
-    headers: Sequence[tuple[str, str]],
-    body: bytes,
-) -> Iterable[bytes]:
-    start_response(status, [*headers, ("Content-Length", str(len(body))), NOSNIFF])
-    return [] if environ["REQUEST_METHOD"] == "HEAD" else [body]
+    headers = dict(started[0][1])
+    content_type = headers.pop("Content-Type")
+    return Answer(200, body, content_type, tuple(headers.items()))

@@ -11,7 +11,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from test_failures import BAD, GOOD, ROWS, TARGETS
 
 from exporter.application import Application
-from exporter.config import ConfigError
+from exporter.config import ConfigError, Settings
 from exporter.flags import load
 from exporter.simulator import Fault, FaultRule, Simulator
 from exporter.yandex.errors import REASONS
@@ -43,7 +43,11 @@ class Desk:
             "scrape": {"timeout": "5s"},
             **settings,
         }
-        self.application = Application(lambda: load(self.settings, {}), {}, clock, "1.2.3")
+        self.application = Application(self.load(), self.load, {}, clock, "1.2.3")
+
+    def load(self) -> Settings:
+        """Return the settings as they are now."""
+        return load(self.settings, {})
 
     def page(self) -> Samples:
         """Scrape once and return every sample by its name and labels."""

@@ -35,7 +35,6 @@ def outcome(name: str, alias: str = "", history: str = "") -> Outcome:
         NOW,
         execution,
         History.from_json(sample(history), 3) if history else None,
-        success=True,
         http_code=200,
         last_success=NOW,
         fresh=True,

@@ -6,6 +6,7 @@ import json
 import os
 import random
 import urllib.parse
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from wire import FakeClock, answer, says, serving
 
-from exporter.yandex.errors import AuthFailed, BudgetSpent
+from exporter.yandex.errors import AuthFailed, BudgetSpent, NotSent
 from exporter.yandex.iam import (
     IamAuth,
     InstanceMetadata,
@@ -44,10 +45,12 @@ class Counting:
         self.issued = 0
         self.failing: Exception | None = None
         self.fixed = ""
+        self.hook: Callable[[Budget], None] = lambda _: None
 
-    def issue(self, budget: Budget) -> Token:  # noqa: ARG002 - a fake
+    def issue(self, budget: Budget) -> Token:
         """Return the next token, or fail as told."""
         self.issued += 1
+        self.hook(budget)
         if self.failing:
             raise self.failing
         expires_at = None if self.life is None else self.clock.time() + self.life
@@ -418,12 +421,37 @@ def test_a_renewal_that_fails_is_no_fresher_token(desk: Desk, counting: Counting
 
 
 def test_a_spent_budget_is_not_the_sources_fault(desk: Desk, counting: Counting, clock: FakeClock) -> None:
-    """A caller without time says so, and the next one tries at once."""
-    counting.failing = BudgetSpent("no time")
-    with pytest.raises(BudgetSpent):
-        desk.auth.token(Budget.of(0, clock))
-    counting.failing = None
-    assert desk.token() == "token-2"
+    """A caller without time says so and asks nobody; the next one asks at once."""
+    with pytest.raises(NotSent):
+        desk.auth.token(Budget.of(0.05, clock))
+    assert counting.issued == 0
+    assert desk.token() == "token-1"
+
+
+@pytest.mark.parametrize(("held", "share"), [(False, 8.0), (True, 2.5)])
+def test_a_source_that_does_not_answer_leaves_time_for_the_rest(
+    desk: Desk, counting: Counting, clock: FakeClock, *, held: bool, share: float
+) -> None:
+    """Without a token it gets most of the time, and the reason is auth; beside a valid one only a quarter."""
+    allowed: list[float] = []
+
+    def stall(budget: Budget) -> None:
+        allowed.append(budget.remaining())
+        clock.sleep(budget.remaining())
+        raise BudgetSpent("no complete answer in time")
+
+    if held:
+        desk.token()
+        clock.sleep(43200 - 100)
+    counting.hook = stall
+    if held:
+        assert desk.auth.token(Budget.of(10, clock)) == "token-1"
+        assert desk.auth.token(Budget.of(10, clock)) == "token-1"
+    else:
+        for _ in range(2):
+            with pytest.raises(AuthFailed, match="no complete answer in time"):
+                desk.auth.token(Budget.of(10, clock))
+    assert allowed == [pytest.approx(share)]
 
 
 def test_many_at_once_share_one_exchange(key_file: Path) -> None:
@@ -445,10 +473,10 @@ def test_waiting_for_another_is_bounded_by_the_budget(clock: FakeClock) -> None:
     class Nested(Counting):
         def issue(self, budget: Budget) -> Token:
             with concurrent.futures.ThreadPoolExecutor(1) as pool:
-                error = pool.submit(lambda: busy.auth.token(Budget.of(0.05, clock))).exception(10)
+                error = pool.submit(lambda: busy.auth.token(Budget.of(0.2, clock))).exception(10)
             inner.extend([error] if error else [])
             return super().issue(budget)
 
     busy = Desk(Nested(clock), clock)
     assert busy.token() == "token-1"
-    assert [type(error) for error in inner] == [BudgetSpent]
+    assert [type(error) for error in inner] == [NotSent]

@@ -14,7 +14,7 @@ ROWS = (
     {"webconfig", "page"},
     {"collector", "telemetry", "log"},
     {"scraper"},
-    {"memory", "flight"},
+    {"memory", "flight", "workers"},
     {"outcome"},
     {"targets"},
     {"yandex.client", "yandex.iam"},
@@ -28,13 +28,14 @@ ROWS = (
 OUTSIDE = {
     "config": {"fields", "yandex.secrets"},
     "fields": {"units"},
+    "arguments": {"flags", "units", "yandex.secrets"},
     "configfile": {"yandex.secrets"},
     "flags": {"config", "configfile", "yandex.secrets"},
     "units": set(),
     "logformat": {"yandex.secrets"},
 }
 """Modules that stand beside the rows, and all that they may import."""
-WIRING = {"config", "flags", "logformat", "simulator", "units"}
+WIRING = {"arguments", "config", "flags", "logformat", "simulator", "units"}
 """What only the composition root may import."""
 ROOT = {"cli", "application"}
 

@@ -287,7 +287,7 @@ def test_an_empty_page_says_what_to_do(browser: webdriver.Chrome, size: tuple[in
 def outcome(number: int, status: Status = Status.FINISHED, alias: str = "") -> Outcome:
     """Return the outcome of an execution in this state."""
     execution = Execution(f"dfq-{number}", FLOW, status, NOW, 1.0, None, ())
-    return Outcome(ExecutionTarget(f"dfq-{number}", alias), NOW, execution, success=True, last_success=NOW)
+    return Outcome(ExecutionTarget(f"dfq-{number}", alias), NOW, execution, last_success=NOW)
 
 
 def test_thousands_of_executions_are_counted_and_the_first_are_shown() -> None:
@@ -321,7 +321,7 @@ def test_a_name_is_text_and_not_markup() -> None:
 def test_an_execution_that_is_kept_says_that_its_last_reading_failed() -> None:
     """An execution that ended is still shown with its state when the cloud cannot be asked."""
     kept = Outcome(
-        ExecutionTarget("dfq-1"), NOW, outcome(1).execution, success=True, reason="timeout", message="slow"
+        ExecutionTarget("dfq-1"), NOW, outcome(1).execution, reason="timeout", message="slow"
     )
     html = LandingPage("1").render(Collection((kept,), NOW, 0.0), NOW, "")
     assert "FINISHED" in html

@@ -5,6 +5,7 @@ ApiError
 ├── TlsFailed         tls           no trust between the two ends
 ├── CallTimeout       timeout       one call took longer than it may
 ├── BudgetSpent       budget        the scrape has no time left for this call
+│   └── NotSent                     ... nor had for its first attempt
 ├── AuthFailed        auth          no IAM token is to be had
 ├── BadResponse       bad_response  an answer, but not one of this API
 └── Refused                         the API said no, with an HTTP status
@@ -62,6 +63,10 @@ class BudgetSpent(ApiError):
 
     reason = "budget"
     remedy = "The scrape's time was over. Raise scrape.timeout or api.concurrency."
+
+
+class NotSent(BudgetSpent):
+    """The budget ended before the first attempt: nothing is known of what was to be asked."""
 
 
 class AuthFailed(ApiError):

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from exporter.yandex.calls import Budget, Clock
-from exporter.yandex.errors import ApiError, AuthFailed, BudgetSpent
+from exporter.yandex.errors import ApiError, AuthFailed, NotSent
 from exporter.yandex.secrets import one_line, redact
 from exporter.yandex.sources import (
     AuthorizedKey,
@@ -36,6 +36,7 @@ __all__ = [
 _FIRST_PAUSE = 1.0
 _LONGEST_PAUSE = 60.0
 _RENEWAL_INTERVAL = 10.0  # between renewals that a refusal asks for
+_LEAST = 0.1  # seconds; with less there is no point in asking
 _SHORTEST_LIFE = 60.0  # of an issued token, however far apart the clocks are
 
 
@@ -62,6 +63,9 @@ class IamAuth:
 
     A token is renewed when a tenth of its life is left, five minutes at most. While renewing fails, a token
     that is still valid is kept. After a failure the source is left alone for 1 to 60 seconds.
+
+    `_lock` is held while a token is issued and guards everything but `_held`, which is replaced in one
+    assignment and read without it.
     """
 
     def __init__(self, source: Source, clock: Clock, observe: Callable[[TokenRecord], None]) -> None:
@@ -77,20 +81,23 @@ class IamAuth:
         self._message = ""
 
     def token(self, budget: Budget) -> str:
-        """Return a token that should be accepted; raises AuthFailed, or BudgetSpent while waiting."""
+        """Return a token that should be accepted; raises AuthFailed, or NotSent while waiting."""
         held = self._held
         if held and not self._is_due(held):
             return held.token.value
-        # Who has a valid token need not wait for the one who renews it.
-        with self._turn(0.0 if self._is_valid(held) else budget.remaining()) as mine:
+        valid = self._is_valid(held)
+        if not valid and budget.remaining() < _LEAST:
+            raise NotSent("no time was left to ask for an IAM token")
+        # Who has a valid token need not wait for the one who renews it, and who renews it not for long.
+        with self._turn(0.0 if valid else budget.remaining()) as mine:
             held = self._held
             if mine and (held is None or self._is_due(held)):
-                self._issue(budget)
+                self._issue(_share(budget, 0.25 if valid else 0.8))
         held = self._held
         if held and self._is_valid(held):
             return held.token.value
-        if not mine or budget.spent:
-            raise BudgetSpent("no time was left to wait for an IAM token")
+        if not mine:
+            raise NotSent("no time was left to wait for an IAM token")
         raise AuthFailed(self._message)
 
     def renew(self, stale: str, budget: Budget) -> str | None:
@@ -102,7 +109,7 @@ class IamAuth:
                 self._refused.append(stale)
             if self._usable() is None and self._may_renew():
                 self._renewed_at = self._clock.monotonic()
-                self._issue(budget)
+                self._issue(_share(budget, 0.8))
             return self._usable()
 
     def _usable(self) -> str | None:
@@ -149,11 +156,14 @@ class IamAuth:
         return _Held(token, now + life - margin, now + life)
 
     def _failed(self, error: ApiError) -> None:
-        # A caller that ran out of time says nothing about the source.
-        if not isinstance(error, BudgetSpent):
-            pause = min(_FIRST_PAUSE * 2.0**self._failures, _LONGEST_PAUSE)
-            self._failures = min(self._failures + 1, 10)
-            self._paused_until = self._clock.monotonic() + pause
+        pause = min(_FIRST_PAUSE * 2.0**self._failures, _LONGEST_PAUSE)
+        self._failures = min(self._failures + 1, 10)
+        self._paused_until = self._clock.monotonic() + pause
         self._message = one_line(redact(str(error)), 400)
         expires_at = self._held.token.expires_at if self._held else None
         self._observe(TokenRecord(ok=False, expires_at=expires_at, message=self._message))
+
+
+def _share(budget: Budget, share: float) -> Budget:
+    """Return a part of a budget: a source that does not answer must leave time to say so."""
+    return Budget.of(budget.remaining() * share, budget.clock, budget.observers)

@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from exporter.yandex.calls import Budget, Clock, Request
-from exporter.yandex.errors import ApiError, AuthFailed, BudgetSpent
+from exporter.yandex.errors import ApiError, AuthFailed
 from exporter.yandex.models import parse_timestamp
 from exporter.yandex.transport import Transport
 
@@ -140,7 +140,7 @@ class ServiceAccountKey:
         return AuthorizedKey(key_id, account, self._private_key(self._text(fields, "private_key")))
 
     def issue(self, budget: Budget) -> Token:
-        """Return a token of the service account; raises AuthFailed, or BudgetSpent."""
+        """Return a token of the service account; raises AuthFailed."""
         signature = _signature(self._path)
         try:
             key = self.load()
@@ -211,7 +211,7 @@ class InstanceMetadata:
         self._clock = clock
 
     def issue(self, budget: Budget) -> Token:
-        """Return the metadata service's token; raises AuthFailed, or BudgetSpent."""
+        """Return the metadata service's token; raises AuthFailed."""
         request = Request(
             method="Metadata.Token",
             verb="GET",
@@ -248,7 +248,7 @@ class WorkloadIdentity:
         self._clock = clock
 
     def issue(self, budget: Budget) -> Token:
-        """Return a token of the service account; raises AuthFailed, or BudgetSpent."""
+        """Return a token of the service account; raises AuthFailed."""
         try:
             subject = self._read()
         except ValueError as error:
@@ -288,8 +288,6 @@ def _ask(transport: Transport, request: Request, budget: Budget, purpose: str) -
     """Return the JSON object that answers; raises AuthFailed that says what the token was for."""
     try:
         body = transport.send(request, budget).body
-    except BudgetSpent:
-        raise
     except ApiError as error:
         said = str(error)
     else:

@@ -39,6 +39,7 @@ from exporter.yandex.errors import (
     BadResponse,
     BudgetSpent,
     CallTimeout,
+    NotSent,
     RateLimited,
     ServerError,
     TlsFailed,
@@ -80,8 +81,7 @@ class Transport:
     """Sends requests. Safe to share between threads.
 
     `observe` receives a record of each attempt; `verify` is what `requests` takes: True, False or
-    the path of a CA bundle; `proxies` has a URL for each scheme, and hosts that need none, separated
-    by commas, under "no_proxy". Nothing else is read from the environment.
+    the path of a CA bundle; `proxies` has a URL for each scheme. Nothing is read from the environment.
     """
 
     def __init__(
@@ -107,7 +107,7 @@ class Transport:
 
         The error's `http_code` is that of the last attempt.
         """
-        error: ApiError = BudgetSpent("no time was left for the call")
+        error: ApiError = NotSent("no time was left for the call")
         for attempt in range(self._limits.retries + 1):
             if not self._rate.admit(budget):
                 break
@@ -120,10 +120,6 @@ class Transport:
                 break
             self._clock.sleep(pause)
         raise error
-
-    def close(self) -> None:
-        """Close the connections that are kept."""
-        self._session.close()
 
     def _backoff(self, attempt: int) -> float:
         return _FIRST_BACKOFF * 2.0**attempt * (0.5 + self._jitter.random())
@@ -148,7 +144,7 @@ class Transport:
     def _exchange(self, request: Request, budget: Budget) -> Response | _Failure:
         left = budget.remaining()
         if left <= 0:
-            return _Failure(BudgetSpent("no time was left for the call"))
+            return _Failure(NotSent("no time was left for the call"))
         try:
             with self._ask(request, min(left, self._limits.timeout)) as answer:
                 return self._read(answer, request)
@@ -178,7 +174,7 @@ class Transport:
 
     def _proxies_for(self, url: str) -> dict[str, str]:
         host = urllib.parse.urlsplit(url).hostname or ""
-        return {} if _is_local(host) or _is_exempt(host, self._proxies.get("no_proxy", "")) else self._proxies
+        return {} if _is_local(host) else self._proxies
 
     def _read(self, answer: requests.Response, request: Request) -> Response | _Failure:
         code = answer.status_code
@@ -243,8 +239,13 @@ class _Rate:
         return True
 
 
+class _Session(requests.Session):
+    def get_redirect_target(self, resp: requests.Response) -> str | None:
+        """Return None: else `requests` reads a redirect's body, whatever its size, to be ready to follow."""
+
+
 def _session(pool: int, verify: bool | str) -> requests.Session:
-    session = requests.Session()
+    session = _Session()
     # A .netrc entry would take the place of the Authorization header.
     session.trust_env = False
     session.verify = verify
@@ -314,7 +315,8 @@ def _is_timeout(error: BaseException) -> bool:
 
 def _is_gibberish(error: BaseException) -> bool:
     broken = (http.client.RemoteDisconnected, http.client.IncompleteRead)
-    return isinstance(error, http.client.HTTPException) and not isinstance(error, broken)
+    header = urllib3.exceptions.InvalidHeader
+    return isinstance(error, http.client.HTTPException | header) and not isinstance(error, broken)
 
 
 def _is_local(host: str) -> bool:
@@ -324,13 +326,6 @@ def _is_local(host: str) -> bool:
     except ValueError:
         return host == "localhost"
     return address.is_loopback or address.is_link_local
-
-
-def _is_exempt(host: str, no_proxy: str) -> bool:
-    names = [name.strip().removeprefix("*").lstrip(".") for name in no_proxy.split(",")]
-    return no_proxy.strip() == "*" or any(
-        name and (host == name or host.endswith(f".{name}")) for name in names
-    )
 
 
 def _address(request: Request) -> str:

@@ -1,0 +1,235 @@
+"""Many targets, few workers, little time: what stalls, who waits for whom, and what everybody gets."""
+
+import threading
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+
+import pytest
+from processes import until
+from test_failures import TARGETS, by_id, scraper
+
+from exporter.memory import Memory, Record
+from exporter.outcome import Collection, Outcome
+from exporter.scraper import Scraper
+from exporter.simulator import Fault, FaultRule, Simulator
+from exporter.targets import ExecutionTarget
+from exporter.workers import Turns
+from exporter.yandex.transport import Budget, SystemClock
+
+FLOW = "dfqworkflow"
+STALLED = tuple(ExecutionTarget(f"dfq-stalled-{n}") for n in range(40))
+PATIENT = 30.0
+"""Seconds that no test takes: what ends earlier did not wait for its time to be over."""
+
+
+@pytest.fixture
+def cloud() -> Iterator[Simulator]:
+    """Return a cloud with twenty executions that run, and forty whose calls stall."""
+    with Simulator(executions=0) as simulator:
+        for target in (*TARGETS, *STALLED):
+            simulator.put(target.id, status="RUNNING", started_at=1741622000.0, workflow_id=FLOW)
+        for target in STALLED:
+            simulator.faults.add(FaultRule(Fault.STALL, target=target.id))
+        yield simulator
+
+
+def collect(
+    made: Scraper, targets: tuple[ExecutionTarget, ...], seconds: float, *, probe: bool = False
+) -> Collection:
+    """Collect within so many seconds."""
+    return made.collect(targets, Budget.of(seconds, SystemClock()), probe=probe)
+
+
+def read(collection: Collection) -> int:
+    """Return how many of the twenty have data."""
+    outcomes = by_id(collection)
+    return sum(outcomes[target.id].success for target in TARGETS)
+
+
+@pytest.fixture
+def beside() -> Iterator[ThreadPoolExecutor]:
+    """Return threads for what goes on beside."""
+    with ThreadPoolExecutor(64) as pool:
+        yield pool
+
+
+@pytest.mark.parametrize("together", [True, False])
+def test_probes_that_stall_take_nothing_from_the_scrape(
+    cloud: Simulator, beside: ThreadPoolExecutor, *, together: bool
+) -> None:
+    """However many executions are probed, in one request or in forty, the configured ones are read."""
+    made = scraper(cloud, concurrency=8)
+    named = [STALLED] if together else [(target,) for target in STALLED]
+    probes = [beside.submit(collect, made, targets, 0.4, probe=True) for targets in named]
+    assert cloud.wait_in_flight(4, 5.0)
+    assert read(collect(made, TARGETS, PATIENT)) == len(TARGETS)
+    assert cloud.peak_in_flight <= 8
+    assert not any(o.success for probe in probes for o in probe.result(10).outcomes)
+
+
+def test_a_long_scrape_does_not_keep_a_probe_waiting_for_its_end(
+    cloud: Simulator, beside: ThreadPoolExecutor
+) -> None:
+    """A probe has its turn while a scrape of many is under way."""
+    made = scraper(cloud, concurrency=2)
+    scrape: Future[Collection] = beside.submit(collect, made, STALLED, 8.0)
+    assert cloud.wait_in_flight(2, 5.0)
+    assert collect(made, TARGETS[:1], PATIENT, probe=True).outcomes[0].success
+    assert not scrape.done()
+    made.close()
+    scrape.result(5)
+
+
+def test_what_stalled_is_asked_for_last(cloud: Simulator) -> None:
+    """As many stalled executions as there are workers cost the others one scrape, not every scrape."""
+    made = scraper(cloud, concurrency=4)
+    targets = (*STALLED[:4], *TARGETS)
+    collect(made, targets, 0.3)
+    for _ in range(3):
+        assert read(collect(made, targets, 1.5)) == len(TARGETS)
+
+
+def test_what_waited_longest_is_asked_for_first(cloud: Simulator) -> None:
+    """Where the time is never enough for all, each has its turn."""
+    for target in TARGETS:
+        cloud.faults.add(FaultRule(Fault.LATENCY, target=target.id, latency=0.08))
+    made = scraper(cloud, concurrency=1)
+    seen: set[str] = set()
+    for _ in range(12):
+        seen |= {o.target.id for o in collect(made, TARGETS, 0.4).outcomes if o.fresh}
+    assert seen == {target.id for target in TARGETS}
+
+
+def test_turns_are_taken_in_the_order_of_waiting(beside: ThreadPoolExecutor) -> None:
+    """Who gives a turn back and wants another is behind those who wait; who gives up leaves no gap."""
+    turns, order = Turns(1), list[int]()
+    assert turns.acquire(0.0)
+    assert not turns.acquire(0.01)
+    started = [threading.Event() for _ in range(5)]
+
+    def take(number: int) -> None:
+        started[number].set()
+        assert turns.acquire(PATIENT)
+        order.append(number)
+        turns.release()
+
+    waiting = []
+    for number in range(5):
+        waiting.append(beside.submit(take, number))
+        assert started[number].wait(5)
+        until(lambda: turns.waiting > number)  # noqa: B023  # called before the next turn of the loop
+    turns.release()
+    for each in waiting:
+        each.result(5)
+    assert order == [0, 1, 2, 3, 4]
+    assert turns.acquire(0.0)
+
+
+def test_a_history_that_stalls_costs_its_steps_only(cloud: Simulator) -> None:
+    """What was read of the execution is served, though the time was over before its history came."""
+    cloud.faults.add(FaultRule(Fault.STALL, method="Execution.GetHistory"))
+    collection = collect(scraper(cloud, max_steps=5, concurrency=20), TARGETS, 0.35)
+    assert read(collection) == len(TARGETS)
+    assert {(o.http_code, o.history, o.reason) for o in collection.outcomes} == {(200, None, "budget")}
+
+
+def test_a_history_that_is_refused_is_refused_for_all(cloud: Simulator) -> None:
+    """After a 401 no more histories are asked for; what was read of the executions stays."""
+    cloud.faults.add(FaultRule(Fault.STATUS, method="Execution.GetHistory", code=401))
+    collection = collect(scraper(cloud, max_steps=5, concurrency=1), TARGETS, PATIENT)
+    assert read(collection) == len(TARGETS)
+    assert {o.reason for o in collection.outcomes} == {"unauthorized"}
+    assert cloud.count("Execution.GetHistory") == 1
+
+
+def test_a_refused_probe_does_not_hold_up_the_scrape(cloud: Simulator) -> None:
+    """That one execution is refused to a probe makes nobody else suspect the token."""
+    cloud.faults.add(FaultRule(Fault.STATUS, target="dfq-refused", code=401))
+    made = scraper(cloud, concurrency=4)
+    refused = collect(made, (ExecutionTarget("dfq-refused"),), PATIENT, probe=True)
+    assert refused.outcomes[0].http_code == 401
+    collection = collect(made, (STALLED[0], *TARGETS), 1.5)
+    assert read(collection) == len(TARGETS)
+
+
+def test_a_call_without_a_verdict_does_not_make_all_refused(cloud: Simulator) -> None:
+    """When the one call that shall show whether a token is good again stalls, the others are asked."""
+    cloud.faults.add(FaultRule(Fault.STATUS, code=401, times=2))
+    made = scraper(cloud, concurrency=1)
+    targets = TARGETS[:2]
+    assert {o.http_code for o in collect(made, targets, 2.0).outcomes} == {401}
+    cloud.faults.clear()
+    cloud.faults.add(FaultRule(Fault.STALL, target=targets[1].id, times=1))
+    outcomes = by_id(collect(made, targets, 2.0))
+    assert (outcomes[targets[0].id].success, outcomes[targets[1].id].reason) == (True, "timeout")
+
+
+def test_a_collection_joins_only_one_that_leaves_it_its_time(
+    cloud: Simulator, beside: ThreadPoolExecutor
+) -> None:
+    """Who may take ten seconds does not settle for what somebody else wants to have in one."""
+    made = scraper(cloud, concurrency=2)
+    short = beside.submit(collect, made, STALLED[:1], 0.2)
+    assert cloud.wait_in_flight(1, 5.0)
+    cloud.faults.clear()
+    assert collect(made, STALLED[:1], PATIENT).outcomes[0].success
+    assert short.result(5).outcomes[0].reason == "budget"
+
+
+def test_the_end_waits_for_nobody(cloud: Simulator, beside: ThreadPoolExecutor) -> None:
+    """Who waits for a collection when the process ends gets what there is at once."""
+    made = scraper(cloud, concurrency=2)
+    waiting = beside.submit(collect, made, STALLED, PATIENT)
+    assert cloud.wait_in_flight(2, 5.0)
+    made.close()
+    assert {o.reason for o in waiting.result(5).outcomes} <= {"budget", "timeout"}
+
+
+def test_the_latest_collection_is_that_of_the_same_targets_and_not_old(cloud: Simulator) -> None:
+    """A probe, other targets or too many seconds are no latest collection."""
+    made = scraper(cloud)
+    assert made.latest(TARGETS, PATIENT) is None
+    collection = collect(made, TARGETS, PATIENT)
+    collect(made, TARGETS[:1], PATIENT, probe=True)
+    assert made.latest(TARGETS, PATIENT) is collection
+    assert made.latest(TARGETS, -1.0) is None
+    assert made.latest(TARGETS[:1], PATIENT) is None
+
+
+def test_the_memory_forgets_what_was_used_least() -> None:
+    """It holds so many records, and twice as many as there are targets at the least."""
+    memory = Memory(size=2)
+
+    def put(name: str) -> None:
+        memory.update(name, lambda _: Record(Outcome(ExecutionTarget(name), 0.0), 0.0, 0.0))
+
+    for name in "ab":
+        put(name)
+    assert memory.get("a")
+    put("c")
+    assert [bool(memory.get(name)) for name in "abc"] == [True, False, True]
+    memory.reserve(2)
+    put("d")
+    put("e")
+    assert [bool(memory.get(name)) for name in "abcde"] == [True, False, True, True, True]
+
+
+def test_two_who_write_at_once_lose_nothing() -> None:
+    """A record is made of the one that is there when it is written."""
+    memory = Memory()
+    together = threading.Barrier(8)
+
+    def count(_: int) -> None:
+        together.wait(10)
+        for _ in range(200):
+            memory.update("a", lambda last: Record(Outcome(ExecutionTarget("a"), 0.0), 0.0, _next(last)))
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(count, range(8)))
+    record = memory.get("a")
+    assert record is not None
+    assert record.ask_after == 1600
+
+
+def _next(last: Record | None) -> float:
+    return 1.0 + (last.ask_after if last else 0.0)
