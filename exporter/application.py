@@ -8,6 +8,7 @@ import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import requests.utils
@@ -15,6 +16,7 @@ from prometheus_client import GC_COLLECTOR, PLATFORM_COLLECTOR, PROCESS_COLLECTO
 
 from exporter.collector import ProbeCollector, WorkflowCollector
 from exporter.config import ConfigError, Settings
+from exporter.flags import load
 from exporter.log import OutcomeLog
 from exporter.logformat import configure
 from exporter.memory import Memory
@@ -34,7 +36,7 @@ from exporter.yandex.iam import (
     TokenRecord,
     WorkloadIdentity,
 )
-from exporter.yandex.transport import CallRecord, Clock, Limits, Transport
+from exporter.yandex.transport import CallRecord, Clock, Limits, SystemClock, Transport
 
 log = logging.getLogger(__name__)
 
@@ -205,6 +207,24 @@ class Application:
             transport = self._transport(limits, endpoint, _unobserved)
             return InstanceMetadata(endpoint, transport, self._clock)
         raise ConfigError(["auth: no way to authenticate is set"])
+
+
+def started(
+    given: Mapping[str, Any], environ: Mapping[str, str], version: str, *, quiet: bool = False
+) -> Application:
+    """Read the settings, begin the log, build the objects; raises ConfigError.
+
+    `given` are the settings of the command line; `quiet` leaves the log to errors, unless it is at debug,
+    for a command that tells all the rest itself.
+    """
+
+    def read() -> Settings:
+        return load(given, environ)
+
+    settings = read()
+    level = "error" if quiet and settings.log.level != "debug" else settings.log.level
+    configure(level, settings.log.format, sys.stderr)
+    return Application(settings, read, environ, SystemClock(), version)
 
 
 def _unobserved(_: CallRecord) -> None:

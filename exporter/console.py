@@ -1,12 +1,12 @@
 """What the command line tells people: aligned, coloured on a terminal, plain when piped."""
 
-import sys
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TextIO
 
 from exporter.outcome import Collection, Outcome
-from exporter.yandex.errors import REMEDIES
+from exporter.scraper import FAILED_RECHECK, TERMINAL_RECHECK
+from exporter.yandex.errors import REMEDIES, NotFound
 from exporter.yandex.transport import CallRecord
 
 COLOURS = {"red": "31", "green": "32", "yellow": "33", "blue": "34", "grey": "90", "bold": "1"}
@@ -94,13 +94,21 @@ def _row(outcome: Outcome) -> tuple[str, str, str, str]:
     return ("ok", name, str(outcome.http_code), said)
 
 
-def calls_per_day(collection: Collection, calls_each: int, interval: float) -> int:
+def calls_per_day(collection: Collection, interval: float, *, history: bool) -> int:
     """Return how many calls a day a scrape of these targets every `interval` seconds makes."""
-    alive = sum(1 for o in collection.outcomes if not o.ended)
-    ended = len(collection.outcomes) - alive
-    return round(alive * calls_each * 86400 / interval + ended * 24)
+    each = 2 if history else 1
+    day = 86400.0
+
+    def calls(outcome: Outcome) -> float:
+        if outcome.ended:
+            return each * day / TERMINAL_RECHECK
+        if outcome.reason == NotFound.reason:
+            return day / FAILED_RECHECK
+        return each * day / interval if outcome.success else day / interval
+
+    return round(sum(map(calls, collection.outcomes)))
 
 
-def stderr_console(environ: Mapping[str, str]) -> Console:
-    """Return a console on standard error."""
-    return Console(sys.stderr, environ)
+def counted(number: int, noun: str) -> str:
+    """Return a number of things: 1 execution, 2 executions."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

@@ -235,21 +235,147 @@ def test_a_reload_swaps_all_or_nothing(cloud: Simulator, told_clock: ToldClock) 
     assert value(page, "exporter_config_last_reload_success_timestamp_seconds") == told_clock.time()
 
 
-def test_a_reload_asks_for_what_was_missing_and_for_what_now_has_a_history(
-    cloud: Simulator, told_clock: ToldClock
-) -> None:
-    """A corrected configuration shows at the next scrape, not in five minutes or an hour."""
-    cloud.put(GOOD[0], status="FINISHED", started_at=1741622000.0, duration=1.5, workflow_id=FLOW)
+def test_a_reload_asks_for_what_was_missing(cloud: Simulator, told_clock: ToldClock) -> None:
+    """A corrected configuration shows at the next scrape, not in five minutes."""
     cloud.remove(BAD)
     desk = Desk(cloud, told_clock)
     assert reach(desk.page(), BAD) == (0, 404)
     cloud.put(BAD, status="RUNNING", workflow_id=FLOW)
-    desk.settings["history"] = {"enabled": True}
+    assert reach(desk.page(), BAD) == (0, 404)
     desk.application.reload()
-    page = desk.page()
-    assert reach(page, BAD) == (1, 200)
-    at = {"execution_id": GOOD[0], "workflow_id": FLOW}
-    assert value(page, "execution_step_errors", **at) == 0
+    assert reach(desk.page(), BAD) == (1, 200)
+
+
+def test_a_reload_reads_the_histories_that_are_wanted_now(cloud: Simulator, told_clock: ToldClock) -> None:
+    """Switched on or cut elsewhere, they show at the next scrape, not in an hour."""
+    steps = tuple({"id": f"step-{n}", "status": "COMPLETED"} for n in range(5))
+    cloud.put(BAD, status="FINISHED", started_at=1741622000.0, duration=1.5, workflow_id=FLOW, history=steps)
+    desk = Desk(cloud, told_clock)
+    at = {"execution_id": BAD, "workflow_id": FLOW}
+    assert value(desk.page(), "execution_step_errors", **at) is None
+    for most in (2, 4):
+        desk.settings["history"] = {"enabled": True, "max_steps": most}
+        desk.application.reload()
+        page = desk.page()
+        assert value(page, "execution_step_errors", **at) == 0
+        assert value(page, "exporter_series_over_limit", kind="step") == 5 - most
+
+
+def test_a_token_outlives_a_reload_that_leaves_its_settings(
+    cloud: Simulator, told_clock: ToldClock, tmp_path: Path
+) -> None:
+    """While IAM is away, a change of what is watched costs nobody a good token."""
+    api = {"endpoint": cloud.base_url, "iam_endpoint": cloud.base_url}
+    auth = {"service_account_key_file": str(cloud.create_key(tmp_path))}
+    desk = Desk(cloud, told_clock, api=api, auth=auth)
+    desk.page()
+    cloud.revoke_keys()
+    desk.settings["executions"] = [BAD]
+    desk.application.reload()
+    assert reach(desk.page(), BAD) == (1, 200)
+    desk.settings["auth"] = {"service_account_key_file": str(cloud.create_key(tmp_path, "other.json"))}
+    desk.application.reload()
+    assert value(desk.page(), "exporter_iam_token_refreshes_total") == 2
+
+
+def test_a_reload_that_breaks_in_an_unforeseen_way_changes_nothing(
+    cloud: Simulator, told_clock: ToldClock
+) -> None:
+    """It is told like any other that failed, and the old configuration holds."""
+    desk = Desk(cloud, told_clock)
+    before = desk.application.runtime()
+    desk.settings = None  # type: ignore[assignment]  # what nobody foresaw
+    with pytest.raises(Exception, match="NoneType"):
+        desk.application.reload()
+    assert desk.application.runtime() is before
+    assert value(desk.page(), "exporter_config_last_reload_successful") == 0
+
+
+def test_a_probe_has_its_own_families_and_nothing_of_the_exporter(
+    cloud: Simulator, told_clock: ToldClock
+) -> None:
+    """A probe of many exporters' targets would otherwise repeat them for each."""
+    application = Desk(cloud, told_clock).application
+    runtime = application.runtime()
+    collection = runtime.scraper.collect(TARGETS[:1], Budget.of(5.0, told_clock), probe=True)
+    names = {family.name for family in application.probe_registry(runtime, lambda: collection).collect()}
+    assert {"probe_success", "probe_duration_seconds"} <= names
+    assert all(name.startswith(("probe_", "yc_workflow_execution_")) for name in names)
+
+
+def test_a_slow_probe_says_nothing_of_the_api(cloud: Simulator, told_clock: ToldClock) -> None:
+    """That one execution stalls does not make the API unreachable; that nothing connects does."""
+    desk = Desk(cloud, told_clock, api={"endpoint": cloud.base_url, "timeout": "100ms"})
+    assert value(desk.page(), "up") == 1
+    scraper = desk.application.runtime().scraper
+    name = "yc_workflow_exporter_build_info"
+    for kind, up in ((Fault.STALL, 1), (Fault.REFUSE, 0)):
+        cloud.faults.clear()
+        cloud.faults.add(FaultRule(kind))
+        scraper.collect(TARGETS[:1], Budget.of(5.0, told_clock), probe=True)
+        families = {f.name: f.samples for f in desk.application.telemetry.collect()}
+        assert families["yc_workflow_up"][0].value == up
+        assert name in {sample.name for sample in families[name]}
+
+
+@pytest.mark.parametrize("name", ["process_cpu_seconds_total", "python_info", "yc_workflow_up"])
+def test_a_selection_by_name_knows_every_family(cloud: Simulator, told_clock: ToldClock, name: str) -> None:
+    """`name[]` finds what the library says of the process as well as what is ours."""
+    desk = Desk(cloud, told_clock)
+    desk.page()
+    application = desk.application
+    runtime = application.runtime()
+    collection = runtime.scraper.collect((), Budget.of(5.0, told_clock))
+    selected = application.metrics_registry(runtime, lambda: collection).restricted_registry([name])
+    assert f"\n{name}" in generate_latest(selected).decode()
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [(None, "No such file or directory"), ("no certificate", "it holds no certificate")],
+)
+def test_certificates_that_cannot_be_used_are_told_at_the_start(
+    cloud: Simulator, told_clock: ToldClock, tmp_path: Path, content: str | None, said: str
+) -> None:
+    """The message names variable, file and reason."""
+    path = tmp_path / "ca.pem"
+    if content is not None:
+        path.write_text(content)
+    settings = Desk(cloud, told_clock).load()
+    with pytest.raises(ConfigError) as caught:
+        Application(settings, lambda: settings, {"REQUESTS_CA_BUNDLE": str(path)}, told_clock, "1")
+    assert str(caught.value) == f"REQUESTS_CA_BUNDLE: '{path}' cannot be used: {said}; correct or unset it"
+
+
+def test_a_proxy_that_cannot_be_spoken_to_is_told_at_the_start(
+    cloud: Simulator, told_clock: ToldClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """SOCKS is refused in one line; an exempt endpoint needs no proxy."""
+    monkeypatch.setenv("https_proxy", "socks5://127.0.0.1:9")
+    with pytest.raises(ConfigError, match="HTTPS_PROXY: SOCKS is not spoken"):
+        Desk(cloud, told_clock, api={"endpoint": "https://cloud.example"})
+    monkeypatch.setenv("no_proxy", "cloud.example")
+    Desk(cloud, told_clock, api={"endpoint": "https://cloud.example"})
+
+
+def test_two_executions_of_one_workflow_share_what_is_said_of_their_steps(
+    cloud: Simulator, told_clock: ToldClock
+) -> None:
+    """A label set that came twice would cost Prometheus the whole page."""
+    steps = ({"id": "step", "status": "COMPLETED", "type": "HttpCall"},)
+    for id_ in GOOD[:2]:
+        cloud.put(id_, status="FINISHED", workflow_id=FLOW, history=steps)
+    desk = Desk(cloud, told_clock, executions=list(GOOD[:2]), history={"enabled": True})
+    labels = {"workflow_id": FLOW, "step_id": "step", "step_type": "HttpCall", "step_title": ""}
+    runtime = desk.application.runtime()
+    collection = runtime.scraper.collect(runtime.executions(), Budget.of(5.0, told_clock))
+    samples = [
+        sample
+        for family in desk.application.metrics_registry(runtime, lambda: collection).collect()
+        for sample in family.samples
+        if sample.name == "yc_workflow_step_info"
+    ]
+    assert [(sample.labels, sample.value) for sample in samples] == [(labels, 1)]
 
 
 def test_another_cloud_is_asked_from_scratch(cloud: Simulator, told_clock: ToldClock) -> None:

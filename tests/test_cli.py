@@ -1,12 +1,16 @@
 """The command line as a user meets it."""
 
+import os
+import signal
+import subprocess
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import processes
 import pytest
 
-from exporter.simulator import Simulator
+from exporter.simulator import Fault, FaultRule, Simulator
 
 
 @pytest.fixture
@@ -135,3 +139,86 @@ def test_each_way_to_authenticate_gets_data(cloud: Simulator, tmp_path: Path, wa
     done = processes.run_exporter("scrape", f"--config.file={path}")
     assert done.returncode == 0, done.stderr + done.stdout
     assert "yc_workflow_up 1.0" in done.stdout
+
+
+def test_check_looks_at_every_file(cloud: Simulator, tmp_path: Path) -> None:
+    """A web configuration or a line of executions that is wrong is found before the start; exit code 2."""
+    web, ids = tmp_path / "web.yml", tmp_path / "ids.txt"
+    web.write_text("basic_auth_users: {alice: plain}\n")
+    ids.write_text("good\nnot an id\n")
+    done = processes.run_exporter("check", f"--web.config.file={web}", *flags(cloud), environ=environ(cloud))
+    assert (done.returncode, "bcrypt" in done.stderr) == (2, True)
+    done = processes.run_exporter("check", f"--executions-file={ids}", *flags(cloud), environ=environ(cloud))
+    assert done.returncode == 2
+    assert f"left out: {ids}:2: 'not an id' is not an execution ID" in done.stdout
+
+
+def test_check_says_that_there_is_nothing_to_watch(cloud: Simulator) -> None:
+    """A configuration without targets is valid, and seldom meant."""
+    done = processes.run_exporter("check", *flags(cloud), environ=environ(cloud))
+    assert (done.returncode, "nothing to watch" in done.stdout) == (0, True)
+
+
+def test_a_configuration_may_come_through_a_pipe(cloud: Simulator) -> None:
+    """As from a program that decrypts it: it is read once."""
+    done = subprocess.run(
+        processes.exporter_command("check", "--config.file=/dev/stdin", f"--api.endpoint={cloud.base_url}"),
+        input="executions: [one, two]\n",
+        env=environ(cloud),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, "2 executions" in done.stdout) == (0, True), done.stderr
+
+
+@pytest.mark.parametrize("command", ["check", "demo"])
+def test_who_reads_no_further_ends_the_program(command: str, cloud: Simulator) -> None:
+    """A closed pipe is no traceback, and leaves nothing running."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    arguments = flags(cloud) if command == "check" else ["--web.listen-address=127.0.0.1:0"]
+    with subprocess.Popen(
+        processes.exporter_command(command, *arguments),
+        stdout=writer,
+        stderr=subprocess.PIPE,
+        env=environ(cloud),
+    ) as process:
+        os.close(writer)
+        _, err = process.communicate(timeout=20)
+    assert (process.returncode, err) == (1, b"")
+
+
+def test_a_closed_output_is_no_error(cloud: Simulator) -> None:
+    """Who wants the exit code only may close the rest."""
+    command = ["sh", "-c", 'exec "$@" >&- 2>&-', "sh", *processes.exporter_command("check", *flags(cloud))]
+    assert subprocess.run(command, env=environ(cloud), timeout=20, check=False).returncode == 0
+
+
+def test_ctrl_c_ends_a_check_that_waits(cloud: Simulator) -> None:
+    """However long a call may take; exit code 130."""
+    cloud.faults.add(FaultRule(Fault.STALL))
+    command = processes.exporter_command("check", "--live", "--api.timeout=60s", *flags(cloud, "a", "b"))
+    with subprocess.Popen(command, env=environ(cloud), stdout=subprocess.PIPE) as process:
+        assert cloud.wait_in_flight(2, 20.0)
+        process.send_signal(signal.SIGINT)
+        assert process.wait(5) == 130
+
+
+def test_sigterm_lets_a_long_scrape_have_what_there_is(cloud: Simulator, tmp_path: Path) -> None:
+    """A page that waits for a stalled cloud is finished within the drain, and the process ends with 0."""
+    ids = cloud.execution_ids()[:2]
+    cloud.faults.add(FaultRule(Fault.STALL, target=ids[1]))
+    arguments = [*flags(cloud, *ids), "--scrape.timeout=100s", "--api.timeout=100s"]
+    with (
+        processes.serving(tmp_path, *arguments, environ=environ(cloud)) as (url, process),
+        ThreadPoolExecutor(1) as beside,
+    ):
+        page = beside.submit(processes.get, f"{url}/metrics")
+        processes.until(lambda: any(call.target == ids[0] for call in cloud.calls))
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(12) == 0
+        code, text = page.result(5)
+    assert code == 200
+    assert f'scrape_success{{execution_id="{ids[0]}"}} 1.0' in text
+    assert f'scrape_success{{execution_id="{ids[1]}"}} 0.0' in text

@@ -9,6 +9,8 @@ PACKAGE = Path(__file__).parent.parent / "exporter"
 ROWS = (
     {"__main__"},
     {"cli"},
+    {"demo"},
+    {"serving"},
     {"application"},
     {"server", "web", "console"},
     {"webconfig", "page"},
@@ -37,7 +39,7 @@ OUTSIDE = {
 """Modules that stand beside the rows, and all that they may import."""
 WIRING = {"arguments", "config", "flags", "logformat", "simulator", "units"}
 """What only the composition root may import."""
-ROOT = {"cli", "application"}
+ROOT = {"cli", "demo", "serving", "application"}
 
 
 def modules() -> list[str]:

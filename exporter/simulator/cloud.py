@@ -54,7 +54,7 @@ class Simulator:
         if not 0 <= port <= 65535:
             raise ValueError("port: must be from 0 to 65535")
         if executions < 0:
-            raise ValueError("executions: must be 0 or more")
+            raise ValueError("executions (--population): must be 0 or more")
         self.folder_id = "b1gfolder00000000001"
         self.service_account_id = "aje4tpd9coa000000001"
         self._weather = Weather(Conditions(latency, payload_bytes))

@@ -48,7 +48,7 @@ class TlsFailed(ApiError):
     """The two ends did not come to trust each other."""
 
     reason = "tls"
-    remedy = "The API's certificate is not trusted. Set REQUESTS_CA_BUNDLE if a proxy re-signs it."
+    remedy = "No TLS with the API. Is its certificate trusted (REQUESTS_CA_BUNDLE), and is it https at all?"
 
 
 class CallTimeout(ApiError):
@@ -62,7 +62,7 @@ class BudgetSpent(ApiError):
     """The scrape's budget ended before the call did."""
 
     reason = "budget"
-    remedy = "The scrape's time was over. Raise scrape.timeout or api.concurrency."
+    remedy = "The scrape's time was over. Raise scrape.timeout, api.concurrency or api.requests_per_second."
 
 
 class NotSent(BudgetSpent):
@@ -80,7 +80,7 @@ class BadResponse(ApiError):
     """An answer that is not what this API says: not JSON, too large, another execution."""
 
     reason = "bad_response"
-    remedy = "The answer is not one of this API. Check api.endpoint and the proxy."
+    remedy = "The answer is not one of this API. Check api.endpoint, the proxy and api.max_response_bytes."
 
 
 class Refused(ApiError):
@@ -112,7 +112,7 @@ class NotFound(Refused):
     """404: there is no such thing, or no longer."""
 
     reason = "not_found"
-    remedy = "There is no such execution. Is the ID whole, or was it deleted?"
+    remedy = "There is no such execution. Is the ID whole, was it deleted, is api.endpoint right?"
 
 
 class RateLimited(Refused):
