@@ -288,8 +288,10 @@ def _exposition(registry: CollectorRegistry, environ: WSGIEnvironment) -> Answer
     """Let prometheus-client negotiate format and encoding, and filter by name."""
     started: list[tuple[str, list[tuple[str, str]]]] = []
     app: Any = make_wsgi_app(registry)
-    # It knows GET only; what is not wanted of a HEAD is dropped when it is sent.
-    body = b"".join(app({**environ, "REQUEST_METHOD": "GET"}, lambda *head: started.append(head)))
+    # It knows GET only, so what is not wanted of a HEAD is dropped later; and takes any mention of gzip.
+    encodings = re.sub(r"gzip\s*;\s*q=0(?:\.0*)?(?![0-9.])", "", environ.get("HTTP_ACCEPT_ENCODING", ""))
+    asked = {**environ, "REQUEST_METHOD": "GET", "HTTP_ACCEPT_ENCODING": encodings}
+    body = b"".join(app(asked, lambda *head: started.append(head)))
     headers = dict(started[0][1])
     content_type = headers.pop("Content-Type")
     return Answer(200, body, content_type, tuple(headers.items()))

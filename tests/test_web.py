@@ -3,7 +3,9 @@
 import gzip
 import io
 import random
+import threading
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from typing import Any
 from urllib.parse import quote, urlencode
@@ -20,15 +22,37 @@ from exporter.outcome import Collection
 from exporter.scraper import Scraper
 from exporter.simulator import Fault, FaultRule, Simulator
 from exporter.targets import ExecutionTarget
-from exporter.web import Runtime, WebApp, scrape_seconds
+from exporter.web import MOST_COLLECTING, Runtime, WebApp, scrape_seconds
 from exporter.yandex.client import WorkflowsClient
 from exporter.yandex.errors import AuthFailed
 from exporter.yandex.iam import IamAuth, StaticToken
-from exporter.yandex.transport import Authorizer, Budget, Limits, SystemClock, Transport
+from exporter.yandex.transport import Authorizer, Budget, Clock, Limits, SystemClock, Transport
 
 ALIVE, FAILED = "dfq-alive", "dfq-failed"
 PAGES = ("/", "/metrics", f"/probe?execution_id={ALIVE}", "/config", "/-/healthy", "/-/ready")
 TOKEN = "t1.a-token-that-no-page-may-show"
+
+
+Registry = Callable[[Runtime, Callable[[], Collection]], CollectorRegistry]
+
+
+@dataclass
+class HandClock:
+    """A clock that is moved by hand."""
+
+    now: float = 1000.0
+
+    def monotonic(self) -> float:
+        """Return the instant."""
+        return self.now
+
+    def time(self) -> float:
+        """Return the instant as Unix seconds."""
+        return self.now
+
+    def sleep(self, seconds: float) -> None:
+        """Move on."""
+        self.now += seconds
 
 
 @dataclass
@@ -72,15 +96,16 @@ class Site:
     runtime: Runtime
     reload: Callable[[], None] = lambda: None
     budgets: list[float] = field(default_factory=list)
+    clock: Clock = field(default_factory=SystemClock)
 
-    def app(self) -> WebApp:
+    def app(self, metrics: Registry | None = None) -> WebApp:
         """Return the application."""
         return WebApp(
             lambda: self.runtime,
-            metrics_registry=self.registry,
+            metrics_registry=metrics or self.registry,
             probe_registry=self.registry,
             reload=self.reload,
-            clock=SystemClock(),
+            clock=self.clock,
             version="1.2.3",
         )
 
@@ -93,9 +118,9 @@ class Site:
         return registry
 
 
-def scraper(cloud: Simulator) -> Scraper:
+def scraper(cloud: Simulator, clock: Clock | None = None) -> Scraper:
     """Return a scraper over the simulator."""
-    clock = SystemClock()
+    clock = clock or SystemClock()
     limits = Limits(timeout=1.0, requests_per_second=None, max_response_bytes=1 << 20, retries=0, pool=4)
     transport = Transport(limits, clock, observe=lambda _: None, jitter=random.Random(1))
     auth = IamAuth(StaticToken(cloud.token), clock, lambda _: None)
@@ -200,10 +225,64 @@ def test_metrics_are_text_unless_something_else_is_asked_for(home: Site) -> None
     packed = ask(app, "/metrics", accept_encoding="gzip")
     assert packed.headers["Content-Encoding"] == "gzip"
     assert b"yc_workflow_execution_errors" in gzip.decompress(packed.body)
+    for refused in ("gzip;q=0", "identity, gzip; q=0.0"):
+        assert "Content-Encoding" not in ask(app, "/metrics", accept_encoding=refused).headers
     one = ask(app, "/metrics?name[]=yc_workflow_execution_errors")
     assert {line.split("{")[0] for line in one.text.splitlines() if line[0] != "#"} == {
         "yc_workflow_execution_errors"
     }
+
+
+def test_a_page_that_takes_long_to_make_shortens_the_next_collection(home: Site) -> None:
+    """What the last page took beyond the offset is kept for the next, so that Prometheus has it in time."""
+    clock = HandClock()
+
+    class Slow:
+        """A collector that takes a while of the clock to yield its samples."""
+
+        def describe(self) -> Iterable[Metric]:
+            """Name a family."""
+            return [GaugeMetricFamily("slow", "Takes its time.")]
+
+        def collect(self) -> Iterable[Metric]:
+            """Take the time."""
+            clock.now += 2.0
+            return self.describe()
+
+    allowed: list[float] = []
+
+    def registry(_: Runtime, collect: Callable[[], Collection]) -> CollectorRegistry:
+        allowed.append(collect().allowed)
+        slow = CollectorRegistry()
+        slow.register(Slow())
+        return slow
+
+    app = replace(home, clock=clock).app(registry)
+    for _ in range(2):
+        assert ask(app, "/metrics", x_prometheus_scrape_timeout_seconds="5").code == 200
+    assert allowed == [4.5, 3.0]
+
+
+def test_health_is_answered_while_as_many_as_may_wait_for_the_cloud(home: Site) -> None:
+    """One scrape too many is refused at once, with a remedy, and costs the others nothing."""
+    inside, gate = threading.Barrier(MOST_COLLECTING + 1), threading.Event()
+
+    def held(_: Runtime, __: Callable[[], Collection]) -> CollectorRegistry:
+        inside.wait(20)
+        gate.wait(20)
+        return CollectorRegistry()
+
+    app = home.app(held)
+    with ThreadPoolExecutor(MOST_COLLECTING) as beside:
+        waiting = [beside.submit(ask, app, "/metrics?name[]=up") for _ in range(MOST_COLLECTING)]
+        inside.wait(20)
+        refused = ask(app, "/metrics")
+        healthy = ask(app, "/-/healthy")
+        gate.set()
+        assert {reply.result(20).code for reply in waiting} == {200}
+    assert (refused.code, refused.headers["Retry-After"], healthy.code) == (503, "1", 200)
+    assert "80 scrapes are under way" in refused.text
+    assert ask(home.app(), "/metrics").code == 200
 
 
 @pytest.mark.parametrize("url", PAGES)
@@ -412,15 +491,7 @@ def test_a_page_that_breaks_is_told_without_its_entrails(home: Site) -> None:
 
     broken = CollectorRegistry()
     broken.register(Broken())
-    app = WebApp(
-        lambda: home.runtime,
-        metrics_registry=lambda *_: broken,
-        probe_registry=home.registry,
-        reload=home.reload,
-        clock=SystemClock(),
-        version="1.2.3",
-    )
-    reply = ask(app, "/metrics")
+    reply = ask(home.app(lambda *_: broken), "/metrics")
     assert (reply.code, reply.text) == (500, "This page could not be made; the log says why.\n")
 
 
@@ -431,6 +502,17 @@ def test_the_landing_page_asks_the_cloud_only_when_it_must(home: Site, cloud: Si
     assert sorted(call.target for call in cloud.calls) == [ALIVE, FAILED]
     assert "2 executions watched: 1 fine, 1 failed" in ask(app, "/").text
     assert cloud.count() == 2
+
+
+def test_the_landing_page_asks_again_after_half_a_minute(home: Site, cloud: Simulator) -> None:
+    """What is older is read anew, by a clock that no time service steps."""
+    clock = HandClock()
+    home.runtime = replace(home.runtime, scraper=scraper(cloud, clock))
+    app = home.app()
+    for seconds, calls in ((0.0, 2), (29.0, 2), (2.0, 3)):
+        clock.now += seconds
+        ask(app, "/")
+        assert cloud.count() == calls
 
 
 def test_the_landing_page_lives_when_the_cloud_does_not(home: Site, cloud: Simulator) -> None:
