@@ -94,6 +94,18 @@ def test_a_module_is_one_room(module: str) -> None:
     assert len((PACKAGE / (module.replace(".", "/") + ".py")).read_text().splitlines()) < 350
 
 
+def test_a_function_fits_on_a_screen() -> None:
+    """Most have less than thirty lines, none has more than forty."""
+    lengths = [
+        (node.end_lineno or 0) - node.lineno + 1
+        for module in modules()
+        for node in ast.walk(ast.parse((PACKAGE / (module.replace(".", "/") + ".py")).read_text()))
+        if isinstance(node, ast.FunctionDef)
+    ]
+    assert max(lengths) <= 40
+    assert sum(length > 30 for length in lengths) <= len(lengths) / 50
+
+
 def test_only_the_collector_names_a_workflows_metric() -> None:
     """Adding a metric of an execution touches one file."""
     naming = {
