@@ -1,7 +1,7 @@
 """What all tests share: a clock that is told the time, and no skip that hides in CI."""
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import pytest
 
@@ -12,6 +12,7 @@ class ToldClock:
 
     now: float = 1000.0
     epoch: float = 1_741_622_400.0
+    slept: list[float] = field(default_factory=list)
 
     def monotonic(self) -> float:
         """Return the seconds of the told time."""
@@ -22,7 +23,8 @@ class ToldClock:
         return self.epoch + self.now - 1000.0
 
     def sleep(self, seconds: float) -> None:
-        """Move on."""
+        """Move on at once."""
+        self.slept.append(seconds)
         self.now += seconds
 
 

@@ -5,7 +5,8 @@ import random
 from pathlib import Path
 
 import pytest
-from wire import FakeClock, answer, says, serving
+from conftest import ToldClock
+from wire import answer, says, serving
 
 from exporter.yandex import errors
 from exporter.yandex.client import WorkflowsClient
@@ -37,7 +38,7 @@ class Tokens:
 
 def client(url: str, tokens: Tokens) -> tuple[WorkflowsClient, Budget]:
     """Return a client and a budget for one call."""
-    clock = FakeClock()
+    clock = ToldClock()
     transport = Transport(LIMITS, clock, observe=lambda _: None, jitter=random.Random(1))
     return WorkflowsClient(transport, tokens, f"{url}/"), Budget.of(60, clock)
 

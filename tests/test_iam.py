@@ -12,9 +12,10 @@ from typing import Any
 
 import jwt
 import pytest
+from conftest import ToldClock
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
-from wire import FakeClock, answer, says, serving
+from wire import answer, says, serving
 
 from exporter.yandex.errors import AuthFailed, BudgetSpent, NotSent
 from exporter.yandex.iam import (
@@ -39,7 +40,7 @@ AUDIENCE = "https://iam.api.cloud.yandex.net/iam/v1/tokens"
 class Counting:
     """A source that counts: tokens are numbered, or the same, or failures."""
 
-    def __init__(self, clock: FakeClock, life: float | None = 43200.0) -> None:
+    def __init__(self, clock: ToldClock, life: float | None = 43200.0) -> None:
         self.clock = clock
         self.life = life
         self.issued = 0
@@ -67,7 +68,7 @@ class Counting:
 class Desk:
     """An IamAuth over a source, its clock and its records."""
 
-    def __init__(self, source: Source, clock: FakeClock) -> None:
+    def __init__(self, source: Source, clock: ToldClock) -> None:
         self.clock = clock
         self.records: list[TokenRecord] = []
         self.auth = IamAuth(source, clock, self.records.append)
@@ -82,25 +83,25 @@ class Desk:
 
 
 @pytest.fixture
-def clock() -> FakeClock:
+def clock() -> ToldClock:
     """Return a clock that stands still."""
-    return FakeClock()
+    return ToldClock()
 
 
 @pytest.fixture
-def counting(clock: FakeClock) -> Counting:
+def counting(clock: ToldClock) -> Counting:
     """Return a counting source."""
     return Counting(clock)
 
 
 @pytest.fixture
-def desk(counting: Counting, clock: FakeClock) -> Desk:
+def desk(counting: Counting, clock: ToldClock) -> Desk:
     """Return a desk over the counting source."""
     return Desk(counting, clock)
 
 
 @pytest.fixture
-def transport(clock: FakeClock) -> Transport:
+def transport(clock: ToldClock) -> Transport:
     """Return a transport without retries."""
     return Transport(LIMITS, clock, observe=lambda _: None, jitter=random.Random(1))
 
@@ -126,12 +127,12 @@ def key_file(tmp_path: Path, private_key: rsa.RSAPrivateKey) -> Path:
     return path
 
 
-def issue(source: Source, clock: FakeClock) -> Token:
+def issue(source: Source, clock: ToldClock) -> Token:
     """Issue a token within ten seconds."""
     return source.issue(Budget.of(10, clock))
 
 
-def refusal(source: Source, clock: FakeClock) -> str:
+def refusal(source: Source, clock: ToldClock) -> str:
     """Return the message with which issuing fails."""
     with pytest.raises(AuthFailed) as caught:
         issue(source, clock)
@@ -139,7 +140,7 @@ def refusal(source: Source, clock: FakeClock) -> str:
 
 
 def test_an_authorized_key_is_exchanged(
-    key_file: Path, private_key: rsa.RSAPrivateKey, transport: Transport, clock: FakeClock
+    key_file: Path, private_key: rsa.RSAPrivateKey, transport: Transport, clock: ToldClock
 ) -> None:
     """The JWT is signed and claimed as documented, and nanoseconds of an expiry are read."""
     reply = answer(200, {"iamToken": "t1.fresh", "expiresAt": "2033-05-18T03:33:20.123456789Z"})
@@ -172,7 +173,7 @@ def test_an_authorized_key_is_exchanged(
     ],
 )
 def test_a_broken_key_file_names_the_field(
-    change: dict[str, object], said: str, key_file: Path, transport: Transport, clock: FakeClock
+    change: dict[str, object], said: str, key_file: Path, transport: Transport, clock: ToldClock
 ) -> None:
     """File, field and remedy are named, the content is not; at the start as well as while running."""
     key_file.write_text(json.dumps({**json.loads(key_file.read_text()), **change}))
@@ -190,7 +191,7 @@ def test_a_broken_key_file_names_the_field(
     "content", [b"", b"[]", b"null", b"{", b"\xff\xfe", b"[" * 100_000, b" " * 2_000_000]
 )
 def test_a_file_that_is_no_key_is_refused(
-    content: bytes, key_file: Path, transport: Transport, clock: FakeClock
+    content: bytes, key_file: Path, transport: Transport, clock: ToldClock
 ) -> None:
     """Whatever is in the file, the answer is one clear error."""
     key_file.write_bytes(content)
@@ -198,14 +199,14 @@ def test_a_file_that_is_no_key_is_refused(
     assert str(key_file) in refusal(source, clock)
 
 
-def test_a_good_key_file_is_loaded_offline(key_file: Path, transport: Transport, clock: FakeClock) -> None:
+def test_a_good_key_file_is_loaded_offline(key_file: Path, transport: Transport, clock: ToldClock) -> None:
     """A check can show whose key it is, and the key stays out of sight."""
     key = ServiceAccountKey(key_file, "http://127.0.0.1:9", transport, clock).load()
     assert repr(key) == "AuthorizedKey(id='ajekey', service_account_id='ajeaccount')"
 
 
 def test_a_key_file_that_changes_gives_a_new_token(
-    key_file: Path, transport: Transport, clock: FakeClock
+    key_file: Path, transport: Transport, clock: ToldClock
 ) -> None:
     """A rotated key is used at once, not after the old token's life."""
     replies = [answer(200, {"iamToken": f"t{n}", "expiresAt": "2099-01-01T00:00:00Z"}) for n in range(3)]
@@ -217,7 +218,7 @@ def test_a_key_file_that_changes_gives_a_new_token(
 
 
 def test_a_refused_key_says_so_without_the_jwt(
-    key_file: Path, transport: Transport, clock: FakeClock
+    key_file: Path, transport: Transport, clock: ToldClock
 ) -> None:
     """The message has the file, the remedy and what IAM said, even if IAM repeats the secret."""
 
@@ -233,7 +234,7 @@ def test_a_refused_key_says_so_without_the_jwt(
 
 @pytest.mark.parametrize("body", [[], {}, {"iamToken": 5}, {"iamToken": "a\nb"}, {"iamToken": ""}, "t1.x"])
 def test_an_answer_without_a_token_is_refused(
-    body: object, key_file: Path, transport: Transport, clock: FakeClock
+    body: object, key_file: Path, transport: Transport, clock: ToldClock
 ) -> None:
     """What cannot be a token is none."""
     with serving(says(answer(200, body))) as wire:
@@ -242,7 +243,7 @@ def test_an_answer_without_a_token_is_refused(
 
 @pytest.mark.parametrize("expiry", [None, "soon", 5, "0001-01-01T00:00:00Z"])
 def test_an_expiry_that_nobody_can_read_is_an_hour(
-    expiry: object, key_file: Path, transport: Transport, clock: FakeClock
+    expiry: object, key_file: Path, transport: Transport, clock: ToldClock
 ) -> None:
     """A token without a legible end is renewed sooner rather than later."""
     with serving(says(answer(200, {"iamToken": "t", "expiresAt": expiry}))) as wire:
@@ -250,7 +251,7 @@ def test_an_expiry_that_nobody_can_read_is_an_hour(
     assert token.expires_at == clock.time() + 3600
 
 
-def test_metadata_gives_a_token(transport: Transport, clock: FakeClock) -> None:
+def test_metadata_gives_a_token(transport: Transport, clock: ToldClock) -> None:
     """The documented path and header, and a life in seconds."""
     reply = answer(200, {"access_token": "t1.vm", "expires_in": 600, "token_type": "Bearer"})
     with serving(says(reply)) as wire:
@@ -263,13 +264,13 @@ def test_metadata_gives_a_token(transport: Transport, clock: FakeClock) -> None:
 
 
 @pytest.mark.parametrize("life", [None, "x", -1, 0, True, [], 1e300, "٣"])
-def test_a_strange_life_is_an_hour(life: object, transport: Transport, clock: FakeClock) -> None:
+def test_a_strange_life_is_an_hour(life: object, transport: Transport, clock: ToldClock) -> None:
     """Only a positive number of seconds is a life."""
     with serving(says(answer(200, {"access_token": "t", "expires_in": life}))) as wire:
         assert issue(InstanceMetadata(wire.url, transport, clock), clock).expires_at == clock.time() + 3600
 
 
-def test_a_federated_token_is_exchanged(tmp_path: Path, transport: Transport, clock: FakeClock) -> None:
+def test_a_federated_token_is_exchanged(tmp_path: Path, transport: Transport, clock: ToldClock) -> None:
     """The documented form; the file is read each time."""
     path = tmp_path / "oidc"
     with serving(says(answer(200, {"access_token": "t1.wif", "expires_in": "3600"}))) as wire:
@@ -289,7 +290,7 @@ def test_a_federated_token_is_exchanged(tmp_path: Path, transport: Transport, cl
     assert b"subject_token=two" in wire.body(1)
 
 
-def test_a_token_file_is_read_again_when_it_changes(tmp_path: Path, clock: FakeClock) -> None:
+def test_a_token_file_is_read_again_when_it_changes(tmp_path: Path, clock: ToldClock) -> None:
     """Something else rotates it; while it is away or broken, the last token serves."""
     path = tmp_path / "iam.token"
     path.write_text("t1.first\n")
@@ -305,7 +306,7 @@ def test_a_token_file_is_read_again_when_it_changes(tmp_path: Path, clock: FakeC
     assert [record.ok for record in desk.records] == [True, True, False, True]
 
 
-def test_a_token_file_is_read_again_when_its_token_is_refused(tmp_path: Path, clock: FakeClock) -> None:
+def test_a_token_file_is_read_again_when_its_token_is_refused(tmp_path: Path, clock: ToldClock) -> None:
     """The same content is no fresher token; a new one is."""
     path = tmp_path / "iam.token"
     path.write_text("t1.first")
@@ -319,7 +320,7 @@ def test_a_token_file_is_read_again_when_its_token_is_refused(tmp_path: Path, cl
 @pytest.mark.parametrize(
     ("value", "said"), [("y0_AgAAAABc", "OAuth"), ("", "empty"), ("t1 x", "character"), ("t1.ä", "character")]
 )
-def test_what_is_no_iam_token_is_refused(value: str, said: str, tmp_path: Path, clock: FakeClock) -> None:
+def test_what_is_no_iam_token_is_refused(value: str, said: str, tmp_path: Path, clock: ToldClock) -> None:
     """An OAuth token and a broken one are named for what they are, and not shown."""
     path = tmp_path / "iam.token"
     path.write_text(value)
@@ -332,7 +333,7 @@ def test_what_is_no_iam_token_is_refused(value: str, said: str, tmp_path: Path, 
             source.check()
 
 
-def test_a_given_token_is_itself(clock: FakeClock) -> None:
+def test_a_given_token_is_itself(clock: ToldClock) -> None:
     """A static token has no end that anybody knows of, and no successor."""
     desk = Desk(StaticToken(" t1.given\n"), clock)
     assert (desk.token(), desk.renew("t1.given")) == ("t1.given", None)
@@ -341,7 +342,7 @@ def test_a_given_token_is_itself(clock: FakeClock) -> None:
 
 @pytest.mark.parametrize(("life", "margin"), [(43200.0, 300.0), (3000.0, 300.0), (600.0, 60.0)])
 def test_a_token_is_renewed_in_good_time(
-    desk: Desk, counting: Counting, clock: FakeClock, life: float, margin: float
+    desk: Desk, counting: Counting, clock: ToldClock, life: float, margin: float
 ) -> None:
     """A tenth of its life before the end, five minutes at most, and not sooner."""
     counting.life = life
@@ -352,7 +353,7 @@ def test_a_token_is_renewed_in_good_time(
     assert desk.token() == "token-2"
 
 
-def test_a_valid_token_outlives_failing_renewals(desk: Desk, counting: Counting, clock: FakeClock) -> None:
+def test_a_valid_token_outlives_failing_renewals(desk: Desk, counting: Counting, clock: ToldClock) -> None:
     """While IAM is away the old token serves, until it is over."""
     desk.token()
     counting.failing = AuthFailed("IAM is away")
@@ -364,7 +365,7 @@ def test_a_valid_token_outlives_failing_renewals(desk: Desk, counting: Counting,
         desk.token()
 
 
-def test_failures_are_spaced(desk: Desk, counting: Counting, clock: FakeClock) -> None:
+def test_failures_are_spaced(desk: Desk, counting: Counting, clock: ToldClock) -> None:
     """The pauses after failures grow from one second to a minute; meanwhile the error comes at once."""
     counting.failing = AuthFailed("no")
     start, tries = clock.now, []
@@ -396,7 +397,7 @@ def test_who_was_refused_gets_what_another_renewed(desk: Desk, counting: Countin
 
 
 def test_a_fresh_token_that_is_refused_as_well_makes_no_storm(
-    desk: Desk, counting: Counting, clock: FakeClock
+    desk: Desk, counting: Counting, clock: ToldClock
 ) -> None:
     """When nothing helps, a renewal is tried every ten seconds and no more."""
     for _ in range(100):
@@ -420,7 +421,7 @@ def test_a_renewal_that_fails_is_no_fresher_token(desk: Desk, counting: Counting
     assert not desk.records[-1].ok
 
 
-def test_a_spent_budget_is_not_the_sources_fault(desk: Desk, counting: Counting, clock: FakeClock) -> None:
+def test_a_spent_budget_is_not_the_sources_fault(desk: Desk, counting: Counting, clock: ToldClock) -> None:
     """A caller without time says so and asks nobody; the next one asks at once."""
     with pytest.raises(NotSent):
         desk.auth.token(Budget.of(0.05, clock))
@@ -430,7 +431,7 @@ def test_a_spent_budget_is_not_the_sources_fault(desk: Desk, counting: Counting,
 
 @pytest.mark.parametrize(("held", "share"), [(False, 8.0), (True, 2.5)])
 def test_a_source_that_does_not_answer_leaves_time_for_the_rest(
-    desk: Desk, counting: Counting, clock: FakeClock, *, held: bool, share: float
+    desk: Desk, counting: Counting, clock: ToldClock, *, held: bool, share: float
 ) -> None:
     """Without a token it gets most of the time, and the reason is auth; beside a valid one only a quarter."""
     allowed: list[float] = []
@@ -466,7 +467,7 @@ def test_many_at_once_share_one_exchange(key_file: Path) -> None:
     assert (set(found), len(wire.requests)) == ({"t1.shared"}, 1)
 
 
-def test_waiting_for_another_is_bounded_by_the_budget(clock: FakeClock) -> None:
+def test_waiting_for_another_is_bounded_by_the_budget(clock: ToldClock) -> None:
     """Who waits for somebody else's exchange gives up when the own budget ends."""
     inner: list[BaseException] = []
 

@@ -14,7 +14,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from wire import FakeClock, Reply, answer, drips, says, serving
+from conftest import ToldClock
+from wire import Reply, answer, drips, says, serving
 
 from exporter.yandex import errors
 from exporter.yandex.sockets import Resolver
@@ -39,7 +40,7 @@ class Sender:
 
     def __init__(self, limits: Limits = LIMITS, clock: Clock | None = None, **options: object) -> None:
         self.records: list[CallRecord] = []
-        self.clock = clock or FakeClock()
+        self.clock = clock or ToldClock()
         self.transport = Transport(
             limits,
             self.clock,
@@ -174,8 +175,8 @@ def test_a_redirect_does_not_take_the_token_along() -> None:
 
 def test_retry_after_is_honoured_in_seconds_and_as_a_date() -> None:
     """The next attempt comes when the server asked for it."""
-    for value in ("7", email.utils.formatdate(FakeClock().time() + 7, usegmt=True)):
-        clock = FakeClock()
+    for value in ("7", email.utils.formatdate(ToldClock().time() + 7, usegmt=True)):
+        clock = ToldClock()
         with serving(says(answer(429, {}, f"Retry-After: {value}"), answer(200, {}))) as wire:
             Sender(clock=clock).send(wire.url)
         assert clock.slept == [pytest.approx(7, abs=1)]
@@ -184,7 +185,7 @@ def test_retry_after_is_honoured_in_seconds_and_as_a_date() -> None:
 @pytest.mark.parametrize("value", ["60", "999999999", "Wed, 01 Jan 2098 00:00:00 GMT"])
 def test_retry_after_beyond_the_budget_fails_at_once(value: str) -> None:
     """A 429 that asks for more time than there is, is the result."""
-    clock = FakeClock()
+    clock = ToldClock()
     with serving(says(answer(429, {}, f"Retry-After: {value}"))) as wire:
         assert Sender(clock=clock).fails(wire.url, seconds=10) == ("rate_limited", 429)
     assert clock.slept == []
@@ -193,7 +194,7 @@ def test_retry_after_beyond_the_budget_fails_at_once(value: str) -> None:
 @pytest.mark.parametrize("value", ["soon", "-5", "٣", "1e3", "Wed, 99 Foo 2098 99:00:00 GMT", "", "1" * 5000])
 def test_a_strange_retry_after_means_a_short_pause(value: str) -> None:
     """What cannot be read is as if it were not there."""
-    clock = FakeClock()
+    clock = ToldClock()
     retry = f"Retry-After: {value}".encode().decode("latin-1")
     with serving(says(answer(429, {}, retry), answer(200, {}))) as wire:
         assert Sender(clock=clock).send(wire.url).code == 200
@@ -320,7 +321,7 @@ def test_a_broken_connection_is_tried_again(reply: Reply) -> None:
         reply(sock, request)
         sock.close()
 
-    clock = FakeClock()
+    clock = ToldClock()
     sender = Sender(clock=clock)
     with serving(then_close) as wire:
         assert sender.fails(wire.url) == ("connection", 0)
@@ -338,7 +339,7 @@ def test_nobody_there_is_a_connection_error() -> None:
 
 def test_retries_end_with_the_budget() -> None:
     """No pause begins that the budget does not cover."""
-    clock = FakeClock()
+    clock = ToldClock()
     with serving(says(answer(500))) as wire:
         assert Sender(clock=clock).fails(wire.url, seconds=0.05) == ("server_error", 500)
         assert Sender(clock=clock).fails(wire.url, seconds=0) == ("budget", 0)
@@ -378,7 +379,7 @@ def test_a_proxy_is_used_where_it_should_be() -> None:
 
 def test_no_more_calls_start_than_the_rate_allows() -> None:
     """At most ceil(rate) calls start in any window of ceil(rate) / rate seconds."""
-    clock = FakeClock()
+    clock = ToldClock()
     starts = []
     with serving(says(answer(200, {}))) as wire:
         sender = Sender(limits(rate=2.5), clock)
@@ -390,7 +391,7 @@ def test_no_more_calls_start_than_the_rate_allows() -> None:
 
 def test_a_slot_beyond_the_budget_is_not_taken() -> None:
     """Who cannot wait long enough leaves the slot to the next."""
-    clock = FakeClock()
+    clock = ToldClock()
     with serving(says(answer(200, {}))) as wire:
         sender = Sender(limits(rate=0.1), clock)
         sender.send(wire.url)

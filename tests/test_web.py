@@ -13,6 +13,7 @@ from wsgiref.util import setup_testing_defaults
 from wsgiref.validate import validator
 
 import pytest
+from conftest import ToldClock
 from prometheus_client import CollectorRegistry
 from prometheus_client.core import GaugeMetricFamily, Metric
 
@@ -34,25 +35,6 @@ TOKEN = "t1.a-token-that-no-page-may-show"
 
 
 Registry = Callable[[Runtime, Callable[[], Collection]], CollectorRegistry]
-
-
-@dataclass
-class HandClock:
-    """A clock that is moved by hand."""
-
-    now: float = 1000.0
-
-    def monotonic(self) -> float:
-        """Return the instant."""
-        return self.now
-
-    def time(self) -> float:
-        """Return the instant as Unix seconds."""
-        return self.now
-
-    def sleep(self, seconds: float) -> None:
-        """Move on."""
-        self.now += seconds
 
 
 @dataclass
@@ -235,7 +217,7 @@ def test_metrics_are_text_unless_something_else_is_asked_for(home: Site) -> None
 
 def test_a_page_that_takes_long_to_make_shortens_the_next_collection(home: Site) -> None:
     """What the last page took beyond the offset is kept for the next, so that Prometheus has it in time."""
-    clock = HandClock()
+    clock = ToldClock()
 
     class Slow:
         """A collector that takes a while of the clock to yield its samples."""
@@ -506,7 +488,7 @@ def test_the_landing_page_asks_the_cloud_only_when_it_must(home: Site, cloud: Si
 
 def test_the_landing_page_asks_again_after_half_a_minute(home: Site, cloud: Simulator) -> None:
     """What is older is read anew, by a clock that no time service steps."""
-    clock = HandClock()
+    clock = ToldClock()
     home.runtime = replace(home.runtime, scraper=scraper(cloud, clock))
     app = home.app()
     for seconds, calls in ((0.0, 2), (29.0, 2), (2.0, 3)):

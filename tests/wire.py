@@ -1,4 +1,4 @@
-"""A raw HTTP server of one behaviour, and a clock that is moved by hand: what the tests of the wire need."""
+"""A raw HTTP server of one behaviour: what the tests of the wire need."""
 
 import contextlib
 import json
@@ -7,31 +7,9 @@ import socketserver
 import ssl
 import threading
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 Reply = Callable[[socket.socket, bytes], None]
-
-
-@dataclass
-class FakeClock:
-    """A clock that only sleeping moves."""
-
-    now: float = 1000.0
-    unix: float = 1_700_000_000.0
-    slept: list[float] = field(default_factory=list)
-
-    def monotonic(self) -> float:
-        """Return the instant."""
-        return self.now
-
-    def time(self) -> float:
-        """Return Unix seconds."""
-        return self.unix + self.now
-
-    def sleep(self, seconds: float) -> None:
-        """Move on at once."""
-        self.slept.append(seconds)
-        self.now += seconds
 
 
 @dataclass
