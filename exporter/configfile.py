@@ -1,5 +1,7 @@
-"""The YAML file of settings: read strictly, each problem told with its place; keys mean nothing to it."""
+"""The YAML file of settings, read strictly, each problem told with its line; keys mean nothing to it."""
 
+import re
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -7,61 +9,157 @@ import yaml
 
 from exporter.yandex.secrets import one_line, redact
 
+try:
+    from yaml import CSafeLoader as _SafeLoader
+except ImportError:  # a PyYAML that was built without libyaml is ten times slower, and no worse
+    from yaml import SafeLoader as _SafeLoader  # type: ignore[assignment]
+
 MAX_FILE_BYTES = 16 * 1024 * 1024
-PATHS = (
-    "executions_file", "auth.iam_token_file", "auth.service_account_key_file",
-    "auth.workload_identity.token_file", "state.file", "web.config_file",
+_CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f\ud800-\udfff\ufffe\uffff]")
+_KINDS = {"bool": "true or false", "int": "a whole number", "float": "a number", "timestamp": "a date"}
+_UNKNOWN_TAG = re.compile(r"could not determine a constructor for (the tag '.*')")
+_REMEDIES = (
+    ("undefined alias", '; quote names with *, as "*-order"'),
+    ("tag", "; remove the tag"),
+    ("unhashable key", "; a key is one word"),
+    ("another document", "; a configuration is one document, without a second ---"),
+    ("mapping values are not allowed", "; quote a value that has a colon, or begin a new line"),
+    ("cannot start any token", "; indent with spaces, and quote values that begin with @, ` or %"),
 )  # fmt: skip
-"""The settings that are paths of files."""
+"""What to do about what the YAML library says."""
 
 
-class _Loader(yaml.SafeLoader):
-    """YAML in which a key that comes twice is an error."""
+class FileProblem(ValueError):
+    """The file cannot be used; `line` is where, counted from 1, or 0 for the file as a whole."""
+
+    def __init__(self, text: str, line: int = 0) -> None:
+        self.line = line
+        super().__init__(text)
+
+
+class Unreadable(FileProblem):
+    """The file cannot be had at all: its name may be wrong."""
+
+
+class _Loader(_SafeLoader):
+    """YAML in which a key that comes twice is an error, and a value that is not of its kind has a line."""
 
     def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
         seen = set()
-        for key_node, _ in node.value:
+        for key_node, _ in node.value if isinstance(node, yaml.MappingNode) else ():
             key = key_node.value
-            if isinstance(key, str):
-                if key in seen and key != "<<":
-                    line = key_node.start_mark.line + 1
-                    raise ValueError(f"line {line}: the key {key} comes twice; keep one")
+            if isinstance(key, str) and key != "<<":
+                if key in seen:
+                    text = f"the key {one_line(redact(key), 80)} comes twice; keep one"
+                    raise FileProblem(text, _line(key_node))
                 seen.add(key)
         return super().construct_mapping(node, deep)
 
+    def construct_object(self, node: Any, deep: bool = False) -> Any:
+        try:
+            return super().construct_object(node, deep)
+        except (ValueError, KeyError, AttributeError, IndexError, OverflowError):
+            if not isinstance(node, yaml.ScalarNode):
+                raise
+            kind = node.tag.rpartition(":")[2]
+            text = repr(one_line(redact(node.value), 60))
+            raise FileProblem(
+                f"{text}: is not {_KINDS.get(kind, kind)}; quote it, without a tag, if it is text",
+                _line(node),
+            ) from None
 
-def read(path: Path) -> dict[str, Any]:
-    """Return what the file says, its paths made absolute; raises ValueError that says where and why."""
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """What a file says, and where it says it: a place is a path of keys and indexes into the tree."""
+
+    tree: dict[Any, Any]
+    root: Any
+
+    def line(self, place: tuple[str | int, ...]) -> int:
+        """Return the line of a place, or of the nearest thing around it that the file has."""
+        node, key = self._nodes(place)
+        return _line(key or node)
+
+    def written(self, place: tuple[str | int, ...]) -> str | None:
+        """Return the word of a place as it stands in the file; None if it is no single, unquoted word."""
+        node, _ = self._nodes(place)
+        return node.value if isinstance(node, yaml.ScalarNode) and not node.style else None
+
+    def _nodes(self, place: tuple[str | int, ...]) -> tuple[Any, Any]:
+        """Return the node of a place and the node of its key, as far as they can be followed."""
+        node, key = self.root, None
+        for part in place:
+            below = _below(node, part)
+            if below is None:
+                break
+            node, key = below
+        return node, key
+
+
+def _below(node: Any, part: str | int) -> tuple[Any, Any] | None:
+    if isinstance(node, yaml.SequenceNode) and isinstance(part, int) and part < len(node.value):
+        return node.value[part], None
+    if isinstance(node, yaml.MappingNode):
+        # From the end: what is merged in with << stands before a mapping's own keys.
+        for key, value in reversed(node.value):
+            if key.value == part:
+                return value, key
+    return None
+
+
+def _line(node: Any) -> int:
+    return int(node.start_mark.line) + 1 if node is not None else 0
+
+
+def read(path: Path) -> Document:
+    """Return what the file says; raises FileProblem, which says where and why."""
+    text = _text(path)
     try:
-        raw = path.read_bytes()
-        if len(raw) > MAX_FILE_BYTES:
-            raise ValueError("too large for a configuration")
-        tree = yaml.load(raw.decode("utf-8-sig"), _Loader)  # noqa: S506  # a SafeLoader
-    except OSError as error:
-        raise ValueError(f"cannot be read: {error.strerror}; is --config.file right?") from None
-    except UnicodeDecodeError:
-        raise ValueError("is not UTF-8; save it as UTF-8") from None
+        loader = _Loader(text)
+        root = loader.get_single_node()
+        tree = loader.construct_document(root) if root is not None else None
     except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        where = f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""
-        said = getattr(error, "problem", None) or "not YAML"
-        raise ValueError(f"{where}{one_line(redact(said))}") from None
+        raise _translated(error, text) from None
     except RecursionError:
-        raise ValueError("is nested too deep") from None
+        raise FileProblem("is nested too deep") from None
     if tree is None:
-        return {}
+        return Document({}, root)
     if not isinstance(tree, dict):
-        raise ValueError("must be a mapping of keys to values, like `executions: [...]`")  # noqa: TRY004  # as above
-    return _rooted(tree, path.parent)
+        raise FileProblem("must be a mapping of keys to values, like `executions: [...]`", _line(root))
+    return Document(tree, root)
 
 
-def _rooted(tree: dict[str, Any], base: Path) -> dict[str, Any]:
-    """Make the file's relative paths relative to the file, as Prometheus does."""
-    for key in PATHS:
-        *levels, name = key.split(".")
-        at: Any = tree
-        for level in levels:
-            at = at.get(level) if isinstance(at, dict) else None
-        if isinstance(at, dict) and isinstance(at.get(name), str):
-            at[name] = str(base / at[name])
-    return tree
+def _text(path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            raw = file.read(MAX_FILE_BYTES + 1)
+        text = "" if len(raw) > MAX_FILE_BYTES else raw.decode("utf-8-sig")
+    except OSError as error:
+        reason = error.strerror or type(error).__name__
+        raise Unreadable(f"cannot be read: {reason}") from None
+    except UnicodeDecodeError as error:
+        raise FileProblem("is not UTF-8; save it as UTF-8", raw.count(b"\n", 0, error.start) + 1) from None
+    except ValueError:  # a NUL in the path
+        raise Unreadable("is not the name of a file") from None
+    if len(raw) > MAX_FILE_BYTES:
+        raise FileProblem(f"too large for a configuration: more than {MAX_FILE_BYTES // 1024**2} MiB")
+    control = _CONTROL.search(text)
+    if control is not None:
+        line = text.count("\n", 0, control.start()) + 1
+        raise FileProblem(f"has a control character, U+{ord(control[0]):04X}; remove it", line)
+    return text
+
+
+def _translated(error: yaml.YAMLError, text: str) -> FileProblem:
+    """Return what the YAML library says as a problem with a line and a remedy."""
+    said = _UNKNOWN_TAG.sub(r"\1 is not known", getattr(error, "problem", None) or "it cannot be read")
+    if said.startswith("failed to decode base64"):
+        said = "what is tagged !!binary is not base64"
+    context = getattr(error, "context", None)
+    mark = getattr(error, "problem_mark", None)
+    # The library may point behind the last line.
+    line = min(mark.line + 1, text.count("\n") + 1) if mark is not None else 0
+    remedy = next((remedy for word, remedy in _REMEDIES if word in said), "")
+    whole = f"{context}: {said}" if context else said
+    return FileProblem(f"not YAML: {one_line(redact(whole))}{remedy}", line)

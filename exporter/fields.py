@@ -1,152 +1,239 @@
 """What a value of a setting may be: checks whose messages name the remedy, and the types made of them."""
 
-import ipaddress
 import json
+import os
 import re
 from collections.abc import Callable
+from datetime import date
+from pathlib import Path
 from typing import Annotated, Any
-from urllib.parse import urlsplit
 
-from pydantic import BeforeValidator, PlainSerializer, SecretStr
+from pydantic import AfterValidator, BeforeValidator, PlainSerializer, SecretStr
 
-from exporter import units
+from exporter import addresses, units
+from exporter.refusal import Refused
+from exporter.yandex.models import ID_PATTERN
+from exporter.yandex.secrets import MASK, redact
 
-ID = re.compile(r"[A-Za-z0-9_-]{1,128}")
 LABEL_KEY = re.compile(r"[a-z][-_./\\@0-9a-z]{0,62}")
+SWITCH_WORDS = {
+    "true": True, "yes": True, "on": True, "1": True, "false": False, "no": False, "off": False, "0": False,
+}  # fmt: skip
+"""How people say yes and no, in any case."""
+_WHOLE = re.compile(r"[+-]?[0-9]{1,18}")
+_DECIMAL = re.compile(r"[+-]?(?:[0-9]{1,18}\.?[0-9]{0,18}|\.[0-9]{1,18})(?:[eE][+-]?[0-9]{1,3})?")
+_JSON_LIST = re.compile(r"\[\s*[\"{\]]")
 
 
-def passes(test: Callable[[Any], bool], remedy: str) -> BeforeValidator:
-    """Refuse a value that does not pass a test, with the remedy as the message."""
+def text(test: Callable[[str], bool], remedy: str) -> BeforeValidator:
+    """Take text that passes a test; what YAML reads as something else is to be quoted."""
 
-    def check(value: Any) -> Any:
-        if not test(value):
-            raise ValueError(remedy)
+    def check(value: Any) -> str:
+        for kind, types in (
+            ("true or false", bool), ("a number", int | float), ("a date", date), ("nothing", type(None)),
+        ):  # fmt: skip
+            if isinstance(value, types):
+                raise Refused(f"is {kind}, not text; quote it", quote=True)
+        if not isinstance(value, str) or not test(value):
+            raise Refused(remedy)
         return value
 
     return BeforeValidator(check)
 
 
-def _positive(parse: Callable[[object], float]) -> Callable[[object], float]:
-    def checked(value: object) -> float:
-        number = parse(value)
-        if number <= 0:
-            raise ValueError("must be greater than 0")
-        return number
-
-    return checked
-
-
-def listed(value: object) -> object:
-    """Take `a,b` and JSON lists from flags and variables, and one value where a list is meant."""
+def listed(value: object) -> list[Any]:
+    """Take `a,b`, `a b` and JSON lists from flags and variables, and one value where a list is meant."""
     if isinstance(value, str):
         if value.lstrip().startswith("["):
             try:
-                return json.loads(value)
-            except ValueError:
-                raise ValueError("not a JSON list") from None
-        return [part.strip() for part in value.split(",") if part.strip()]
+                return list(json.loads(value))
+            except (ValueError, RecursionError):
+                # An address like [::1]:10317 begins like a list.
+                if _JSON_LIST.match(value.lstrip()):
+                    raise Refused('not a JSON list; write it like a,b or ["a", "b"]') from None
+        return [part for part in re.split(r"[,\s]+", value) if part]
     if value is None:
         return []
-    if not isinstance(value, list | tuple):
-        raise ValueError("must be a list")  # noqa: TRY004  # pydantic reports ValueError
-    return value
+    return list(value) if isinstance(value, list | tuple) else [value]
 
 
 def identified(value: object) -> object:
     """Take a bare ID where an object with an `id` is meant."""
-    if isinstance(value, int | float):
-        raise ValueError('is a number to YAML; quote it, as "123"')  # noqa: TRY004  # pydantic reports ValueError
-    return {"id": value} if isinstance(value, str) else value
+    return value if isinstance(value, dict) else {"id": value}
 
 
-def _loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
+def one_of_each(key: Callable[[Any], str], *, mergeable: bool) -> AfterValidator:
+    """Take each item once: of those that are mergeable the fuller one, if no two differ in what they say."""
+
+    def check(items: tuple[Any, ...]) -> tuple[Any, ...]:
+        kept: dict[str, Any] = {}
+        for index, item in enumerate(items):
+            name = key(item)
+            before = kept.setdefault(name, item)
+            if before is item:
+                continue
+            if not mergeable:
+                raise Refused("is given twice; keep one", item=index)
+            bare = type(item)(id=name)
+            if before not in (bare, item) and item != bare:
+                raise Refused(f"{name!r} is given twice, with different words; keep one", item=index)
+            kept[name] = item if before == bare else before
+        return tuple(kept.values())
+
+    return AfterValidator(check)
 
 
-def _link_local(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_link_local
-    except ValueError:
-        return False
+@AfterValidator
+def filled(items: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Refuse a list without anything in it."""
+    if not items:
+        raise Refused("is empty; give at least one")
+    return items
 
 
-def _url(value: object, *, plain: Callable[[str], bool]) -> str:
-    try:
-        parts = urlsplit(value if isinstance(value, str) else "")
-        host, _ = parts.hostname or "", parts.port
-    except ValueError:
-        raise ValueError("not a URL; write it like https://host") from None
-    if parts.scheme not in {"http", "https"} or not host or not str(value).isascii():
-        raise ValueError("not a base URL; write it like https://host")
-    if parts.username or parts.password or parts.query or parts.fragment:
-        raise ValueError("a base URL has no user, password, query or fragment")
-    if parts.scheme == "http" and not plain(host):
-        raise ValueError("must be https: a token must not travel in the clear (http is for loopback only)")
-    return str(value).rstrip("/")
+def whole(low: int, high: int) -> BeforeValidator:
+    """Take a whole number between two bounds, both included."""
+
+    def check(value: object) -> int:
+        found: float | None = None
+        if isinstance(value, str) and _WHOLE.fullmatch(value.strip()):
+            found = int(value)
+        elif isinstance(value, int | float) and not isinstance(value, bool):
+            found = value
+        if found is None or not low <= found <= high or found != int(found):
+            raise Refused(f"must be a whole number from {low} to {high}")
+        return int(found)
+
+    return BeforeValidator(check)
 
 
-def _endpoint(value: object) -> str:
-    return _url(value, plain=_loopback)
+def decimal(low: float, high: float) -> BeforeValidator:
+    """Take a number between two bounds, both included."""
+
+    def check(value: object) -> float:
+        found: float | None = None
+        if isinstance(value, str) and _DECIMAL.fullmatch(value.strip()):
+            found = float(value)
+        elif isinstance(value, int | float) and not isinstance(value, bool):
+            found = value
+        if found is None or not low <= found <= high:
+            raise Refused(f"must be a number from {low:g} to {high:.0f}")
+        return float(found)
+
+    return BeforeValidator(check)
 
 
-def metadata_url(value: object) -> str:
-    """Take https, and http on loopback and link-local addresses."""
-    return _url(value, plain=lambda host: _loopback(host) or _link_local(host))
+def switched(value: object) -> object:
+    """Return the yes or no of a word; anything else stays as it is."""
+    if isinstance(value, bool) or not isinstance(value, str | int):
+        return value
+    return (
+        SWITCH_WORDS.get(value.strip().lower(), value)
+        if isinstance(value, str)
+        else {0: False, 1: True}.get(value, value)
+    )
 
 
-def address(value: object) -> str:
-    """Take `:port`, `host:port` and `[address]:port`."""
-    text = value if isinstance(value, str) else ""
-    match = re.fullmatch(r"([A-Za-z0-9._-]*|\[[0-9A-Fa-f:.]+\]):([0-9]{1,5})", text)
-    if match is None or int(match[2]) > 65535:
-        raise ValueError("not an address; write it like :10317, 127.0.0.1:10317 or [::1]:10317")
-    return text
+def _switch(value: object) -> bool:
+    found = switched(value)
+    if not isinstance(found, bool):
+        raise Refused("must be true or false")
+    return found
 
 
 def metadata_choice(value: object) -> object:
-    """Take true, false, a URL, or an object."""
-    if isinstance(value, str):
-        value = {"true": True, "false": False}.get(value.lower(), {"endpoint": value})
+    """Return the section that a word stands for: yes, no or a URL; False is "not given"."""
+    value = switched(value)
+    if isinstance(value, dict):
+        return value
     if isinstance(value, bool):
-        return {} if value else None
-    return value
+        return {} if value else False
+    if isinstance(value, str) and "://" in value:
+        return {"endpoint": value}
+    raise Refused(f"must be true, false, or a URL like {addresses.METADATA}", shown=False)
 
 
-def number(value: object) -> object:
-    """Refuse true and false, which Python takes for 1 and 0."""
-    if isinstance(value, bool):
-        raise ValueError("must be a number")  # noqa: TRY004  # pydantic reports ValueError
-    return value
+def metadata_section(value: object) -> object:
+    """Take what `metadata_choice` takes, and nothing for "not given"."""
+    return metadata_choice(value) or None if value is not None and value != {} else value
 
 
-def _secret(value: object) -> object:
-    text = value.get_secret_value() if isinstance(value, SecretStr) else value
-    if not isinstance(text, str) or not text.strip() or not text.strip().isascii():
-        raise ValueError("must be an IAM token; get one with `yc iam create-token`")
-    if text.strip().startswith("y0_"):
-        raise ValueError("is an OAuth token, not an IAM token; get one with `yc iam create-token`")
-    return text.strip()
+def chosen(*words: str, **also: str) -> BeforeValidator:
+    """Take one of some words, in any case; `also` are other words for them."""
+
+    def check(value: object) -> str:
+        word = value.strip().lower() if isinstance(value, str) else ""
+        word = also.get(word, word)
+        if word not in words:
+            raise Refused(f"must be {', '.join(words[:-1])} or {words[-1]}")
+        return word
+
+    return BeforeValidator(check)
 
 
-Duration = Annotated[float, BeforeValidator(_positive(units.duration)), PlainSerializer(units.duration_text)]
+def _path(value: object) -> str:
+    """Take the name of a file; a leading ~ is the home of the user."""
+    name = str(value) if isinstance(value, str | Path) else None
+    if name is None or "\0" in name:
+        raise Refused("must be the name of a file")
+    if not name.strip():
+        raise Refused("is empty; give the name of a file", shown=False)
+    if name.lstrip().startswith("{"):
+        raise Refused("holds the key itself; give the name of a file", shown=False)
+    if redact(name) != name:
+        raise Refused("holds a secret itself; give the name of a file", shown=False)
+    return home(name)
+
+
+def home(name: str) -> str:
+    """Return a path with a leading ~ made the home of the user."""
+    return os.path.expanduser(name)  # noqa: PTH111  # Path.expanduser raises for users that do not exist
+
+
+def _secret(value: object) -> str:
+    token = value.get_secret_value() if isinstance(value, SecretStr) else value
+    token = token.strip() if isinstance(token, str) else ""
+    if token == MASK:
+        raise Refused("is what /config shows in the place of a token; give the token itself", shown=False)
+    if not re.fullmatch(r"[!-~]+", token):
+        raise Refused("must be an IAM token; get one with `yc iam create-token`", shown=False)
+    if token.startswith("y0_"):
+        raise Refused("is an OAuth token, not an IAM token; get one with `yc iam create-token`", shown=False)
+    return token
+
+
+def _duration(value: object) -> float:
+    seconds = units.duration(value)
+    if seconds < units.DURATION_UNITS["ms"]:
+        raise Refused("must be at least 1ms")
+    return seconds
+
+
+def _size(value: object) -> int:
+    number = units.size(value)
+    if number < 1024:
+        raise Refused("must be at least 1KiB")
+    return number
+
+
+Duration = Annotated[float, BeforeValidator(_duration), PlainSerializer(units.duration_text)]
 Offset = Annotated[float, BeforeValidator(units.duration), PlainSerializer(units.duration_text)]
-Size = Annotated[int, BeforeValidator(_positive(units.size)), PlainSerializer(units.size_text)]
-Endpoint = Annotated[str, BeforeValidator(_endpoint)]
-Id = Annotated[
-    str,
-    passes(lambda v: isinstance(v, str) and bool(ID.fullmatch(v)), "not an ID: 1 to 128 of A-Z a-z 0-9 _ -"),
-]
+Size = Annotated[int, BeforeValidator(_size), PlainSerializer(units.size_text)]
+Switch = Annotated[bool, BeforeValidator(_switch)]
+FileName = Annotated[Path, BeforeValidator(_path)]
+Endpoint = Annotated[str, BeforeValidator(addresses.endpoint)]
+MetadataEndpoint = Annotated[str, BeforeValidator(addresses.metadata_endpoint)]
+Address = Annotated[str, BeforeValidator(addresses.listening)]
+Id = Annotated[str, text(lambda v: bool(ID_PATTERN.fullmatch(v)), "not an ID: 1 to 128 of A-Z a-z 0-9 _ -")]
 Text = Annotated[
+    str, text(lambda v: v.isprintable() and len(v) <= 128, "must be at most 128 printable characters")
+]
+LabelKey = Annotated[
     str,
-    passes(
-        lambda v: isinstance(v, str) and v.isprintable() and len(v) <= 128, "at most 128 printable characters"
+    text(
+        lambda v: bool(LABEL_KEY.fullmatch(v)),
+        r"not a label key: a lower-case letter, then at most 62 of a-z 0-9 - _ . / \ @",
     ),
 ]
 Token = Annotated[SecretStr, BeforeValidator(_secret)]
-Count = Annotated[int, BeforeValidator(number)]
 Globs = Annotated[tuple[Text, ...], BeforeValidator(listed)]
