@@ -1,19 +1,40 @@
-"""The arguments of the command line: every subcommand takes every flag; a mistyped one is told with the right name."""
+"""The arguments of the command line: every subcommand takes every flag; what is wrong is told in one line."""
 
 import argparse
 import platform
-from collections.abc import Callable, Sequence
+import re
+import sys
+from collections.abc import Callable, Mapping, Sequence
 from importlib import metadata
-from typing import Any
+from typing import Any, Literal, NoReturn
 
 import shtab
 
 from exporter import units
-from exporter.flags import add_flags, nearest, settings_rows
+from exporter.commandline import Flag, Grammar, Mistyped, ordered
+from exporter.flags import add_flags
 from exporter.yandex.secrets import one_line, redact
 
+PROGRAM = "yc-workflow-exporter"
 EPILOG = """exit codes: 0 all went well; 1 a target failed (scrape, check --live);
 2 the configuration or the command line is wrong; 3 the server could not start"""
+COMMANDS = {
+    "serve": "serve metrics (the default)",
+    "check": "validate the configuration; with --live also try the credentials and every target",
+    "scrape": "print one collection to standard output; fails if a target failed",
+    "demo": "start the simulator and the exporter over it: no account needed",
+    "simulate": "start the simulator of the cloud alone",
+    "completion": "print a completion script for a shell",
+}
+
+
+class _Parser(argparse.ArgumentParser):
+    """A parser that tells what is wrong in one line, without listing every flag."""
+
+    def error(self, message: str) -> NoReturn:
+        """Tell what is wrong and end the program with 2."""
+        text = one_line(redact(message.removeprefix("argument ")), 1000)
+        self.exit(2, f"usage: {PROGRAM} COMMAND [flags]; --help lists them\n{PROGRAM}: {text}\n")
 
 
 def version() -> str:
@@ -23,45 +44,55 @@ def version() -> str:
 
 def parser() -> argparse.ArgumentParser:
     """Return the parser of the command line: every subcommand takes every flag."""
-    top = argparse.ArgumentParser(
-        prog="yc-workflow-exporter",
+    return _parsers()[0]
+
+
+def _parsers() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentParser]]:
+    """Return the parser, and those of the subcommands by their names."""
+    top = _Parser(
+        prog=PROGRAM,
+        usage="%(prog)s [COMMAND] [flags]",
         description="Prometheus exporter for Yandex Cloud Serverless Workflows. Without a command it serves.",
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
-    about = f"%(prog)s {version()} (Python {platform.python_version()})"
-    top.add_argument("--version", action="version", version=about)
-    add_flags(top)
+    _add_common(top)
     commands = top.add_subparsers(dest="command", metavar="COMMAND", title="commands")
-    texts = {
-        "serve": "serve metrics (the default)",
-        "check": "validate the configuration; with --live also try the credentials and every target",
-        "scrape": "print one collection to standard output; fails if a target failed",
-        "demo": "start the simulator and the exporter over it: no account needed",
-        "simulate": "start the simulator of the cloud alone",
-        "completion": "print a completion script for a shell",
-    }
-    subparsers = {
-        name: commands.add_parser(name, help=text, description=text, allow_abbrev=False)
-        for name, text in texts.items()
-    }
-    for subparser in subparsers.values():
-        add_flags(subparser)
+    subparsers: dict[str, argparse.ArgumentParser] = {}
+    for name, text in COMMANDS.items():
+        words = " SHELL" if name == "completion" else ""
+        subparsers[name] = commands.add_parser(
+            name, usage=f"{PROGRAM} {name}{words} [flags]", help=text, description=text, allow_abbrev=False
+        )
+        _add_common(subparsers[name])
     subparsers["check"].add_argument("--live", action="store_true", help="ask the API for every target")
-    subparsers["simulate"].add_argument("--port", type=int, default=10318, help="default: %(default)s")
+    subparsers["simulate"].add_argument(
+        "--port", type=_written(_port), default=10318, help="default: %(default)s"
+    )
     for name in ("simulate", "demo"):
         _add_simulation(subparsers[name])
     subparsers["completion"].add_argument("shell", choices=shtab.SUPPORTED_SHELLS)
-    return top
+    return top, subparsers
+
+
+def _add_common(some: argparse.ArgumentParser) -> None:
+    """Add what every command takes."""
+    about = f"{PROGRAM} {version()} (Python {platform.python_version()})"
+    some.add_argument("--version", action="version", version=about)
+    add_flags(some)
 
 
 def _add_simulation(subparser: argparse.ArgumentParser) -> None:
     """Add the flags of the simulated cloud."""
     group = subparser.add_argument_group("simulation")
-    group.add_argument("--speed", type=float, default=1.0, help="how fast lives go by; default 1")
-    group.add_argument("--seed", type=int, default=1, help="another seed is another life; default 1")
-    group.add_argument("--executions", type=int, default=12, help="executions at the start; default 12")
+    group.add_argument("--speed", type=_written(_speed), default=1.0, help="how fast lives go by; default 1")
+    group.add_argument(
+        "--seed", type=_written(_whole), default=1, help="another seed is another life; default 1"
+    )
+    group.add_argument(
+        "--population", type=_written(_whole), default=12, help="executions at the start; default 12"
+    )
     group.add_argument(
         "--latency", type=_written(units.duration), default=0.0, help="of each answer, as 50ms; default 0"
     )
@@ -77,17 +108,50 @@ def _written(parse: Callable[[object], Any]) -> Callable[[str], Any]:
         try:
             return parse(text)
         except ValueError as error:
-            raise argparse.ArgumentTypeError(f"{text!r}: {error}") from None
+            raise argparse.ArgumentTypeError(f"{redact(text)!r}: {error}") from None
 
     return parsed
 
 
+def _whole(text: object) -> int:
+    """Return a whole number; raises ValueError."""
+    if not re.fullmatch(r"[0-9]{1,9}", str(text).strip()):
+        raise ValueError("must be a whole number")
+    return int(str(text))
+
+
+def _port(text: object) -> int:
+    """Return the number of a port; raises ValueError."""
+    if not re.fullmatch(r"[0-9]{1,5}", str(text).strip()) or int(str(text)) > 65535:
+        raise ValueError("must be a port, from 0 to 65535")
+    return int(str(text))
+
+
+def _speed(text: object) -> float:
+    """Return a number; raises ValueError."""
+    if not re.fullmatch(r"-?[0-9]{1,9}(\.[0-9]{1,9})?", str(text).strip()):
+        raise ValueError("must be a number, as 10 or 0.5")
+    return float(str(text))
+
+
 def parsed(argv: Sequence[str] | None) -> argparse.Namespace:
-    """Parse the command line; a flag that does not exist is told with the nearest that does."""
-    top = parser()
-    arguments, unknown = top.parse_known_args(argv)
-    if unknown:
-        flag = unknown[0].partition("=")[0]
-        known = [row.flag for row in settings_rows() if row.flag] + ["--config.file", "--live"]
-        top.error(f"{one_line(redact(flag), 80)}: unknown{nearest(flag, known)}")
-    return arguments
+    """Parse the command line, or end the program with what is wrong, told with the nearest right name."""
+    top, subparsers = _parsers()
+    try:
+        words = ordered(sys.argv[1:] if argv is None else argv, _grammar(subparsers))
+    except Mistyped as error:
+        top.error(str(error))
+    return top.parse_args(words)
+
+
+def _grammar(subparsers: Mapping[str, argparse.ArgumentParser]) -> Grammar:
+    """Return what a command line may be made of, read from its parsers."""
+    takers: dict[str, set[str]] = {}
+    takes: dict[str, Literal["none", "one", "maybe"]] = {}
+    for command, subparser in subparsers.items():
+        for action in subparser._actions:  # noqa: SLF001  # argparse has no other list of its flags
+            for name in action.option_strings:
+                takers.setdefault(name, set()).add(command)
+                takes[name] = "none" if action.nargs == 0 else "maybe" if action.nargs == "?" else "one"
+    flags = {name: Flag(name, takes[name], frozenset(commands)) for name, commands in takers.items()}
+    return Grammar(flags, tuple(subparsers), {"completion": tuple(shtab.SUPPORTED_SHELLS)}, "serve")
