@@ -14,8 +14,7 @@ from exporter.nearest import close
 from exporter.yandex.secrets import one_line, redact
 
 COMMAND_ALIASES = {
-    "start": "serve", "run": "serve", "validate": "check",
-    "test": "check", "simulator": "simulate",
+    "start": "serve", "run": "serve", "validate": "check", "test": "check", "simulator": "simulate",
 }  # fmt: skip
 FLAG_ALIASES = {
     "verbose": "--log.level", "v": "--log.level", "debug": "--log.level", "quiet": "--log.level",

@@ -125,13 +125,8 @@ def decimal(low: float, high: float) -> BeforeValidator:
 
 def switched(value: object) -> object:
     """Return the yes or no of a word; anything else stays as it is."""
-    if isinstance(value, bool) or not isinstance(value, str | int):
-        return value
-    return (
-        SWITCH_WORDS.get(value.strip().lower(), value)
-        if isinstance(value, str)
-        else {0: False, 1: True}.get(value, value)
-    )
+    word = str(value).strip().lower() if isinstance(value, str) or value in (0, 1) else ""
+    return SWITCH_WORDS.get(word, value)
 
 
 def _switch(value: object) -> bool:
@@ -155,7 +150,8 @@ def metadata_choice(value: object) -> object:
 
 def metadata_section(value: object) -> object:
     """Take what `metadata_choice` takes, and nothing for "not given"."""
-    return metadata_choice(value) or None if value is not None and value != {} else value
+    choice = None if value is None else metadata_choice(value)
+    return None if choice is False else choice
 
 
 def chosen(*words: str, **also: str) -> BeforeValidator:
@@ -178,11 +174,15 @@ def _path(value: object) -> str:
         raise Refused("must be the name of a file")
     if not name.strip():
         raise Refused("is empty; give the name of a file", shown=False)
-    if name.lstrip().startswith("{"):
-        raise Refused("holds the key itself; give the name of a file", shown=False)
-    if redact(name) != name:
-        raise Refused("holds a secret itself; give the name of a file", shown=False)
+    if is_content(name):
+        what = "key" if name.lstrip().startswith("{") else "secret"
+        raise Refused(f"holds the {what} itself; give the name of a file", shown=False)
     return home(name)
+
+
+def is_content(name: str) -> bool:
+    """Whether what should be the name of a file is what the file should hold."""
+    return redact(name.lstrip()).startswith(("{", MASK))
 
 
 def home(name: str) -> str:

@@ -8,10 +8,9 @@ from pydantic import ValidationError
 
 from exporter import configfile, origin, problems, shape, variables
 from exporter.config import NO_CREDENTIALS, WAYS, ConfigError, Settings
-from exporter.fields import home
+from exporter.fields import home, is_content
 from exporter.origin import Origin
 from exporter.rows import CONFIG_FLAG, CONFIG_KEY, Place, grown, names_of, settings_rows, settled
-from exporter.yandex.secrets import redact
 
 MOST_PROBLEMS = 50
 PIPES = (Path("/dev"), Path("/proc"))
@@ -66,7 +65,7 @@ def _rooted(tree: dict[str, Any], folder: Path) -> dict[str, Any]:
         *levels, name = row.key.split(".")
         at = problems.at(tree, tuple(levels))
         value = at.get(name) if row.path and isinstance(at, dict) else None
-        if isinstance(value, str) and value.strip() and redact(value) == value and value.lstrip()[:1] != "{":
+        if isinstance(value, str) and value.strip() and not is_content(value):
             at[name] = str(base / home(value))
     return tree
 
@@ -144,7 +143,7 @@ def _validated(owned: Owned, wrong: Sequence[str]) -> Settings:
         owners = {place: source for place, (source, _) in owned.items()}
         told += problems.lines(error, tree, owners, wrong)
         # What is mistyped may be the credentials.
-        told = [line for line in told if NO_CREDENTIALS not in line or len(told) == 1]
+        told = [line for line in told if not (wrong and NO_CREDENTIALS in line)]
     if not told:
         return settings
     more = [f"and {len(told) - MOST_PROBLEMS} more problems"] if len(told) > MOST_PROBLEMS else []

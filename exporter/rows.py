@@ -72,7 +72,7 @@ def has_word(field: FieldInfo) -> bool:
 
 def item(field: FieldInfo) -> type[BaseModel] | None:
     """Return the model of the items of a field that is a list of sections."""
-    if get_origin(field.annotation) is not tuple:
+    if not is_list(field):
         return None
     inner = get_args(field.annotation)[0]
     return next((kind for kind in _kinds(inner) if issubclass(kind, BaseModel)), None)
@@ -80,9 +80,7 @@ def item(field: FieldInfo) -> type[BaseModel] | None:
 
 def is_list(field: FieldInfo) -> bool:
     """Whether a field is a list."""
-    return get_origin(field.annotation) is tuple or any(
-        get_origin(each) is tuple for each in get_args(field.annotation)
-    )
+    return get_origin(field.annotation) is tuple
 
 
 def is_mapping(field: FieldInfo) -> bool:
@@ -102,7 +100,7 @@ def _kinds(annotation: Any) -> list[type]:
 def _row(key: str, field: FieldInfo, plain: dict[str, Any]) -> SettingRow:
     classes = _kinds(field.annotation)
     kind: Kind = (
-        "list" if get_origin(field.annotation) is tuple else
+        "list" if is_list(field) else
         "switch" if bool in classes or has_word(field) else
         "value"
     )  # fmt: skip

@@ -162,7 +162,7 @@ WRONG: list[tuple[Any, str]] = [
     ({"auth": {"workload_identity": {"token_file": "t"}}}, "service_account_id: is missing"),
     ({"auth": {"service_account_key_file": " "}}, "auth.service_account_key_file: is empty; give the name"),
     ({"auth": {"service_account_key_file": "{}"}}, "holds the key itself; give the name of a file"),
-    ({"auth": {"iam_token_file": "t1.abcdefghijkl"}}, "holds a secret itself; give the name of a file"),
+    ({"auth": {"iam_token_file": "t1.abcdefghijkl"}}, "holds the secret itself; give the name of a file"),
     ({"state": {"file": 5}}, "state.file: 5: must be the name of a file"),
     ({"log": {"level": "loud"}}, "log.level: 'loud': must be debug, info, warn or error"),
     ({"history": {"enabled": "perhaps"}}, "history.enabled: 'perhaps': must be true or false"),
@@ -495,6 +495,12 @@ def test_a_file_may_be_a_pipe(tmp_path: Path) -> None:
         load({}, ENVIRON | written(tmp_path / "c.yml", {"state": {"file": "s.db"}})).state.file
         == tmp_path / "s.db"
     )
+
+
+def test_a_name_that_has_something_like_a_token_in_it_is_a_name() -> None:
+    """Only what begins like a secret is taken for one."""
+    settings = load(flags("--auth.iam-token-file=/run/t1.production-token"), {})
+    assert settings.auth.iam_token_file == Path("/run/t1.production-token")
 
 
 def test_a_tilde_is_the_home_of_the_user(tmp_path: Path) -> None:
