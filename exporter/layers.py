@@ -52,6 +52,9 @@ def _file(flags: Mapping[str, Any], found: variables.Variables, wrong: list[str]
         hint = f"; is {name} right?" if isinstance(error, configfile.Unreadable) else ""
         wrong.append(f"{path}{f':{error.line}' if error.line else ''}: {error}{hint}")
         return []
+    if document.root is None and Path(path).is_fifo():
+        # Else a reload would find nothing to watch, and be content.
+        wrong.append(f"{path}: is empty: a pipe is read once; give the name of a file to reload from")
     source = origin.of_file(document.tree, path, document)
     good = shape.without_token(source, shape.shaped(source))
     wrong += good.problems

@@ -483,11 +483,12 @@ def test_a_value_may_be_written_as_people_do(key: str, value: str, meant: str) -
 
 
 def test_a_file_may_be_a_pipe(tmp_path: Path) -> None:
-    """It is read once, and its paths are relative to where the exporter was started."""
+    """Its paths are relative to where the exporter was started; read again it is not taken for empty."""
     reading, writing = os.pipe()
     os.write(writing, b"executions: [a]\nstate: {file: s.db}\n")
     os.close(writing)
     settings = load(flags(f"--config.file=/dev/fd/{reading}"), ENVIRON)
+    assert "is empty: a pipe is read once" in refused(ENVIRON, f"--config.file=/dev/fd/{reading}")
     os.close(reading)
     assert [each.id for each in settings.executions] == ["a"]
     assert settings.state.file == Path("s.db")
