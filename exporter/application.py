@@ -16,12 +16,12 @@ from prometheus_client import GC_COLLECTOR, PLATFORM_COLLECTOR, PROCESS_COLLECTO
 
 from exporter.collector import ProbeCollector, WorkflowCollector
 from exporter.config import ConfigError, Settings
-from exporter.flags import load
 from exporter.log import OutcomeLog
 from exporter.logformat import configure
 from exporter.memory import Memory
 from exporter.outcome import Collection
 from exporter.scraper import Scraper
+from exporter.settings.flags import load
 from exporter.targets import ExecutionTarget, Targets, read_ids
 from exporter.telemetry import ScrapeTelemetry, Telemetry
 from exporter.web import Runtime

@@ -18,13 +18,13 @@ from prometheus_client import generate_latest
 
 from exporter import console
 from exporter.application import Application, started
-from exporter.arguments import parsed, parser, version
 from exporter.config import ConfigError
 from exporter.demo import demo, simulate
-from exporter.flags import overrides
 from exporter.outcome import Collection
 from exporter.server import ListenFailed
 from exporter.serving import block_signals, serve, web_config
+from exporter.settings.arguments import parsed, parser, version
+from exporter.settings.flags import overrides
 from exporter.targets import read_ids
 from exporter.yandex.errors import ApiError
 from exporter.yandex.transport import Budget, SystemClock

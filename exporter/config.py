@@ -6,8 +6,8 @@ import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
-from exporter import addresses, units
-from exporter.fields import (
+from exporter.settings import addresses, units
+from exporter.settings.fields import (
     Address,
     Duration,
     Endpoint,
@@ -30,7 +30,7 @@ from exporter.fields import (
     one_of_each,
     whole,
 )
-from exporter.refusal import Refused
+from exporter.settings.refusal import Refused
 from exporter.yandex.secrets import MASK, one_line, redact
 
 LONGEST_LINE = 2000

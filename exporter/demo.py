@@ -7,9 +7,9 @@ from typing import Any
 from exporter.application import started
 from exporter.config import ConfigError
 from exporter.console import Console
-from exporter.flags import overrides
 from exporter.server import ListenFailed, Server
 from exporter.serving import serve, wait_for_the_end
+from exporter.settings.flags import overrides
 from exporter.simulator import Simulator
 
 FAULT = '{"kind": "status", "code": 503}'

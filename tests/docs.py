@@ -8,8 +8,8 @@ from prometheus_client import Counter, Histogram
 from prometheus_client.core import GaugeMetricFamily, Metric
 
 from exporter.collector import ProbeCollector, WorkflowCollector
-from exporter.flags import settings_rows
 from exporter.outcome import Collection
+from exporter.settings.flags import settings_rows
 from exporter.telemetry import ScrapeTelemetry, Telemetry
 
 README = Path(__file__).parent.parent / "README.md"

@@ -12,7 +12,7 @@ from test_failures import BAD, GOOD, ROWS, TARGETS
 
 from exporter.application import Application
 from exporter.config import ConfigError, Settings
-from exporter.flags import load
+from exporter.settings.flags import load
 from exporter.simulator import Fault, FaultRule, Simulator
 from exporter.yandex.errors import REASONS
 from exporter.yandex.transport import Budget

@@ -10,8 +10,8 @@ import shtab
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.arguments import COMMANDS, PROGRAM, parsed, parser, version
-from exporter.flags import overrides
+from exporter.settings.arguments import COMMANDS, PROGRAM, parsed, parser, version
+from exporter.settings.flags import overrides
 
 USAGE = f"usage: {PROGRAM} COMMAND [flags]; --help lists them"
 NEVER = "a token is never taken from the command line"

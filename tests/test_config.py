@@ -12,9 +12,9 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter import units
 from exporter.config import Auth, ConfigError, Settings
-from exporter.flags import SettingRow, add_flags, load, overrides, settings_rows
+from exporter.settings import units
+from exporter.settings.flags import SettingRow, add_flags, load, overrides, settings_rows
 
 TOKEN = "t1.a-secret-that-nobody-may-see"
 ENVIRON = {"YC_IAM_TOKEN": TOKEN}

@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter import configfile
 from exporter.config import ConfigError
-from exporter.configfile import FileProblem
-from exporter.flags import load
+from exporter.settings import configfile
+from exporter.settings.configfile import FileProblem
+from exporter.settings.flags import load
 
 
 def problem(path: Path, text: str | bytes) -> FileProblem:

@@ -11,7 +11,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from exporter.config import Settings
-from exporter.fields import metadata_choice
+from exporter.settings.fields import metadata_choice
 
 PREFIX = "YC_WORKFLOW_"
 CONFIG_KEY = "config.file"

@@ -9,8 +9,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
-from exporter.fields import SWITCH_WORDS
-from exporter.nearest import close
+from exporter.settings.fields import SWITCH_WORDS
+from exporter.settings.nearest import close
 from exporter.yandex.secrets import one_line, redact
 
 COMMAND_ALIASES = {

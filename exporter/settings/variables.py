@@ -4,8 +4,8 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from exporter.nearest import close
-from exporter.rows import CONFIG_KEY, CONFIG_VARIABLE, PREFIX, settings_rows
+from exporter.settings.nearest import close
+from exporter.settings.rows import CONFIG_KEY, CONFIG_VARIABLE, PREFIX, settings_rows
 from exporter.yandex.secrets import one_line, redact
 
 FALLBACKS = (

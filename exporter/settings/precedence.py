@@ -6,11 +6,11 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from exporter import configfile, origin, problems, shape, variables
 from exporter.config import NO_CREDENTIALS, WAYS, ConfigError, Settings
-from exporter.fields import home, is_content
-from exporter.origin import Origin
-from exporter.rows import CONFIG_FLAG, CONFIG_KEY, Place, grown, names_of, settings_rows, settled
+from exporter.settings import configfile, origin, problems, shape, variables
+from exporter.settings.fields import home, is_content
+from exporter.settings.origin import Origin
+from exporter.settings.rows import CONFIG_FLAG, CONFIG_KEY, Place, grown, names_of, settings_rows, settled
 
 MOST_PROBLEMS = 50
 PIPES = (Path("/dev"), Path("/proc"))

@@ -5,10 +5,10 @@ from typing import Any
 
 import shtab
 
-from exporter.fields import listed
-from exporter.layers import load
-from exporter.nearest import nearest
-from exporter.rows import CONFIG_FLAG, CONFIG_KEY, CONFIG_VARIABLE, SettingRow, grown, settings_rows
+from exporter.settings.fields import listed
+from exporter.settings.nearest import nearest
+from exporter.settings.precedence import load
+from exporter.settings.rows import CONFIG_FLAG, CONFIG_KEY, CONFIG_VARIABLE, SettingRow, grown, settings_rows
 
 __all__ = ["SettingRow", "add_flags", "load", "nearest", "overrides", "settings_rows"]
 

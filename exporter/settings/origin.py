@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from exporter.config import WAYS
-from exporter.configfile import Document
-from exporter.rows import Place, names_of
+from exporter.settings.configfile import Document
+from exporter.settings.rows import Place, names_of
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,9 +10,9 @@ from typing import Any, Literal, NoReturn
 
 import shtab
 
-from exporter import units
-from exporter.commandline import Flag, Grammar, Mistyped, ordered
-from exporter.flags import add_flags
+from exporter.settings import units
+from exporter.settings.commandline import Flag, Grammar, Mistyped, ordered
+from exporter.settings.flags import add_flags
 from exporter.yandex.secrets import one_line, redact
 
 PROGRAM = "yc-workflow-exporter"

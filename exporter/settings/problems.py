@@ -6,9 +6,9 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from exporter.origin import Origin
-from exporter.refusal import Refused
-from exporter.rows import SECRETS, Place, names_of
+from exporter.settings.origin import Origin
+from exporter.settings.refusal import Refused
+from exporter.settings.rows import SECRETS, Place, names_of
 from exporter.yandex.secrets import one_line, redact
 
 Owners = Mapping[Place, Origin]

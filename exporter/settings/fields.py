@@ -10,8 +10,8 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BeforeValidator, PlainSerializer, SecretStr
 
-from exporter import addresses, units
-from exporter.refusal import Refused
+from exporter.settings import addresses, units
+from exporter.settings.refusal import Refused
 from exporter.yandex.models import ID_PATTERN
 from exporter.yandex.secrets import MASK, redact
 

@@ -10,10 +10,19 @@ from typing import Any
 from pydantic import BaseModel
 
 from exporter.config import Settings
-from exporter.fields import listed
-from exporter.nearest import close
-from exporter.origin import Origin
-from exporter.rows import Place, has_word, is_list, is_mapping, item, names_of, section, settings_rows
+from exporter.settings.fields import listed
+from exporter.settings.nearest import close
+from exporter.settings.origin import Origin
+from exporter.settings.rows import (
+    Place,
+    has_word,
+    is_list,
+    is_mapping,
+    item,
+    names_of,
+    section,
+    settings_rows,
+)
 from exporter.yandex.secrets import MASK, one_line, redact
 
 ALIASES = {

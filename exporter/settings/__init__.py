@@ -1,0 +1,1 @@
+"""Where settings come from: flags, variables, the YAML file. Imported by the composition root alone."""
