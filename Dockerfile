@@ -22,5 +22,5 @@ COPY --from=build /opt/venv /opt/venv
 USER 65534:65534
 EXPOSE 10317
 HEALTHCHECK --interval=30s --timeout=5s --start-period=10s \
-  CMD ["python", "-c", "import urllib.request as u; u.urlopen('http://127.0.0.1:10317/-/healthy', timeout=4)"]
+  CMD ["python", "-m", "exporter.health"]
 ENTRYPOINT ["yc-workflow-exporter"]

@@ -4,22 +4,26 @@ The format is that of Prometheus' exporter-toolkit (its docs/web-configuration.m
 is refused with the reason.
 """
 
-import base64
 import difflib
+import enum
 import hashlib
 import hmac
 import logging
 import os
+import re
 import ssl
 import threading
 from collections import OrderedDict
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Collection, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import bcrypt
 import yaml
+
+from exporter.yandex.secrets import one_line
 
 log = logging.getLogger(__name__)
 
@@ -33,8 +37,8 @@ CLIENT_AUTH = {
 HEADERS = {
     "Content-Security-Policy": None,
     "Strict-Transport-Security": None,
-    "X-Content-Type-Options": {"nosniff"},
-    "X-Frame-Options": {"deny", "sameorigin"},
+    "X-Content-Type-Options": ("nosniff",),
+    "X-Frame-Options": ("deny", "sameorigin"),
     "X-XSS-Protection": None,
 }
 TOP_KEYS = {"tls_server_config", "http_server_config", "basic_auth_users"}
@@ -49,236 +53,296 @@ REFUSED_KEYS = {
     "client_allowed_sans": "the names in client certificates are not checked; remove this key",
     "rate_limit": "requests are not limited; remove this key",
 }
+HASH = re.compile(r"(\$2[aby]\$)(?:0[4-9]|[12][0-9]|3[01])(\$[./A-Za-z0-9]{53})")
 REMEMBERED_PASSWORDS = 100
+MOST_WAITING = 16
 BCRYPT_SECONDS = 5.0
-NOBODY = b"$2b$10$J0VSQbWCbbPAZTRlHtOiv.Q3B0fnC/tgRZ/KFyGRBrnUBIgd4Mryy"
-"""A hash of a password that nobody has, so that an unknown user costs as much as a known one."""
 
 
 @dataclass(frozen=True, slots=True)
 class Tls:
-    """What tls_server_config says."""
+    """What tls_server_config says; the files by the keys that name them."""
 
-    cert_file: Path
-    key_file: Path
-    client_ca_file: Path | None
+    files: Mapping[str, Path]
     client_auth: ssl.VerifyMode
     minimum: ssl.TLSVersion
-    maximum: ssl.TLSVersion | None
+    maximum: ssl.TLSVersion
 
 
 @dataclass(frozen=True, slots=True)
 class WebConfig:
-    """One reading of the file; hashes are no part of its repr."""
+    """One reading of the file, and the context made of its certificates; hashes are no part of its repr."""
 
     tls: Tls | None = None
+    context: ssl.SSLContext | None = None
     headers: tuple[tuple[str, str], ...] = ()
     users: Mapping[str, bytes] = field(default_factory=dict, repr=False)
 
 
+class Admission(enum.Enum):
+    """What is said to someone at the door."""
+
+    GRANTED = enum.auto()
+    REFUSED = enum.auto()
+    LATER = enum.auto()
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML in which a key that comes twice is an error: the second would win in silence."""
+
+    def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
+        seen = set()
+        for key_node, _ in node.value:
+            if isinstance(key_node.value, str) and key_node.value in seen:
+                said = f"the key {key_node.value} comes twice; keep one"
+                raise yaml.constructor.ConstructorError(None, None, said, key_node.start_mark)
+            seen |= {key_node.value} if isinstance(key_node.value, str) else set()
+        return super().construct_mapping(node, deep)
+
+
 def read(path: Path) -> WebConfig:
     """Read the file; raises OSError, or ValueError that names key, value and remedy."""
-    try:
-        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        where = f":{mark.line + 1}:{mark.column + 1}" if mark else ""
-        raise ValueError(f"{path}{where}: not YAML") from None
-    top = _section(raw, TOP_KEYS, "")
+    top = _section(_parsed(path), TOP_KEYS, "")
     http = _section(top.get("http_server_config"), {"http2", "headers"}, "http_server_config.")
-    tls = top.get("tls_server_config")
+    if not isinstance(http.get("http2", True), bool):
+        raise ValueError(f"http_server_config.http2: {_shown(http['http2'])} is neither true nor false")  # noqa: TRY004  # as all else here
+    users = top.get("basic_auth_users")
+    tls = _section(top.get("tls_server_config"), TLS_KEYS, "tls_server_config.")
     return WebConfig(
-        tls=_tls(_section(tls, TLS_KEYS, "tls_server_config."), path.parent) if tls else None,
-        headers=_headers(http.get("headers") or {}),
-        users=_users(top.get("basic_auth_users") or {}),
+        tls=_tls(tls, path.parent) if tls else None,
+        headers=_headers(_section(http.get("headers"), set(HEADERS), "http_server_config.headers.")),
+        users=_users(_section(users, users or (), "basic_auth_users.")),
     )
 
 
-def _section(raw: Any, known: set[str], where: str) -> Mapping[str, Any]:
+def _parsed(path: Path) -> Any:
+    try:
+        return yaml.load(path.read_text(encoding="utf-8-sig"), _Loader)  # noqa: S506  # a SafeLoader
+    except OSError:
+        raise
+    except UnicodeDecodeError:
+        raise ValueError(f"{path}: not UTF-8; save it as UTF-8") from None
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        where = f":{mark.line + 1}:{mark.column + 1}" if mark else ""
+        said = getattr(error, "problem", None) or "not YAML"
+        raise ValueError(f"{path}{where}: cannot be read: {one_line(said)}") from None
+    except Exception:  # noqa: BLE001  # PyYAML lets out whatever a tag, a date or deep nesting does to it
+        said = "cannot be read: a value does not fit its tag or its form; write it in quotes"
+        raise ValueError(f"{path}: {said}") from None
+
+
+def _shown(value: object) -> str:
+    return one_line(repr(value), 60)
+
+
+def _section(raw: Any, known: Collection[str], where: str) -> Mapping[Any, Any]:
+    """Return a mapping of the file, empty where there is none, and only with keys that are known."""
     if raw is None:
         return {}
     if not isinstance(raw, dict):
         raise ValueError(f"{where.rstrip('.') or 'the file'}: must map keys to values")  # noqa: TRY004  # as all else here
-    for key in raw:
-        if key in known:
-            continue
-        if key in REFUSED_KEYS:
-            raise ValueError(f"{where}{key}: {REFUSED_KEYS[key]}")
-        near = difflib.get_close_matches(str(key), known, 1)
-        raise ValueError(
-            f"{where}{key}: unknown key; "
-            + (f"did you mean {near[0]}?" if near else f"known: {', '.join(sorted(known))}")
-        )
+    for key in (key for key in raw if key not in known):
+        shown = one_line(str(key), 60)
+        near = difflib.get_close_matches(shown, known, 1)
+        said = f"did you mean {near[0]}?" if near else f"known: {', '.join(sorted(known))}"
+        raise ValueError(f"{where}{shown}: {REFUSED_KEYS.get(shown) or f'unknown key; {said}'}")
     return raw
 
 
+def _text(section: Mapping[str, Any], key: str, default: str) -> str:
+    value = section.get(key)
+    if value is None or value == "":
+        return default
+    # What cannot be printed (NUL, a lone surrogate) cannot name a file either.
+    if not isinstance(value, str) or not value.isprintable():
+        raise ValueError(f"tls_server_config.{key}: {_shown(value)} is no printable text; use quotes")
+    return value
+
+
+def _choice(section: Mapping[str, Any], key: str, table: Collection[str], default: str) -> str:
+    value = _text(section, key, default)
+    if value not in table:
+        raise ValueError(f"tls_server_config.{key}: {_shown(value)} is none of {', '.join(table)}")
+    return value
+
+
 def _tls(raw: Mapping[str, Any], base: Path) -> Tls:
+    names = {key: _text(raw, key, "") for key in ("cert_file", "key_file", "client_ca_file")}
     for key in ("cert_file", "key_file"):
-        if not raw.get(key):
-            raise ValueError(f"tls_server_config.{key}: is missing")
-    auth = raw.get("client_auth_type") or "NoClientCert"
-    if auth not in CLIENT_AUTH:
-        raise ValueError(f"tls_server_config.client_auth_type: {auth!r} is none of {', '.join(CLIENT_AUTH)}")
-    ca = raw.get("client_ca_file")
-    if CLIENT_AUTH[auth] is not ssl.CERT_NONE and not ca:
+        if not names[key]:
+            raise ValueError(f"tls_server_config.{key}: is missing; name a PEM file")
+    auth = _choice(raw, "client_auth_type", CLIENT_AUTH, "NoClientCert")
+    verifies = CLIENT_AUTH[auth] is not ssl.CERT_NONE
+    if verifies and not names["client_ca_file"]:
         raise ValueError(f"tls_server_config.client_ca_file: is needed for client_auth_type {auth}")
-    if ca and CLIENT_AUTH[auth] is ssl.CERT_NONE:
-        raise ValueError(
-            "tls_server_config.client_auth_type: must verify certificates where client_ca_file is given"
-        )
-    versions = {}
-    for key, default in (("min_version", "TLS12"), ("max_version", "TLS13")):
-        value = raw.get(key) or default
-        if value not in VERSIONS:
-            raise ValueError(f"tls_server_config.{key}: {value!r} is none of {', '.join(VERSIONS)}")
-        versions[key] = VERSIONS[value]
-    return Tls(
-        base / raw["cert_file"], base / raw["key_file"], base / ca if ca else None,
-        CLIENT_AUTH[auth], versions["min_version"], versions["max_version"],
-    )  # fmt: skip
+    if names["client_ca_file"] and not verifies:
+        raise ValueError(f"tls_server_config.client_auth_type: {auth} verifies nothing; drop client_ca_file")
+    least = _choice(raw, "min_version", VERSIONS, "TLS12")
+    most = _choice(raw, "max_version", VERSIONS, "TLS13")
+    if VERSIONS[least] > VERSIONS[most]:
+        raise ValueError(f"tls_server_config.min_version: {least} is above max_version {most}; lower it")
+    files = {key: base / name for key, name in names.items() if name}
+    return Tls(files, CLIENT_AUTH[auth], VERSIONS[least], VERSIONS[most])
 
 
-def _headers(raw: Any) -> tuple[tuple[str, str], ...]:
-    for name, value in _section(raw, set(HEADERS), "http_server_config.headers.").items():
-        allowed = HEADERS[name]
-        if not isinstance(value, str) or not value.isprintable() or (allowed and value not in allowed):
-            raise ValueError(f"http_server_config.headers.{name}: {value!r} is not a value for this header")
+def _headers(raw: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
+    for name, value in raw.items():
+        where, allowed = f"http_server_config.headers.{name}: {_shown(value)}", HEADERS[name]
+        if allowed and value not in allowed:
+            raise ValueError(f"{where} is not a value for this header; write {' or '.join(allowed)}")
+        if not isinstance(value, str) or not (value.isascii() and value.isprintable()):
+            raise ValueError(f"{where} cannot be sent; write one line of ASCII text, in quotes")
     return tuple(raw.items())
 
 
-def _users(raw: Any) -> Mapping[str, bytes]:
-    if not isinstance(raw, dict):
-        raise ValueError("basic_auth_users: must map users to bcrypt hashes")  # noqa: TRY004  # as all else here
+def _users(raw: Mapping[Any, Any]) -> Mapping[str, bytes]:
     for user, hashed in raw.items():
-        if (
-            not isinstance(hashed, str)
-            or not hashed.startswith(("$2a$", "$2b$", "$2y$"))
-            or len(hashed) != 60
-        ):
-            raise ValueError(
-                f"basic_auth_users.{user}: not a bcrypt hash; make one with `htpasswd -nBC 10 {user}`"
-            )
-    return {str(user): hashed.encode() for user, hashed in raw.items()}
+        where = f"basic_auth_users.{one_line(str(user), 60)}"
+        if not isinstance(user, str):
+            raise ValueError(f"{where}: is not text; write the user in quotes")  # noqa: TRY004  # as all else here
+        if not isinstance(hashed, str) or not _is_hash(hashed):
+            raise ValueError(f"{where}: not a bcrypt hash of cost 4 to 31; make one with `htpasswd -nBC 10`")
+    return {user: hashed.encode() for user, hashed in raw.items()}
+
+
+def _is_hash(text: str) -> bool:
+    """Say whether bcrypt takes it, at the least cost: a hash may be made to cost days."""
+    parts = HASH.fullmatch(text)
+    try:
+        return parts is not None and bcrypt.checkpw(b"", f"{parts[1]}04{parts[2]}".encode()) in {True, False}
+    except ValueError:
+        return False
 
 
 def _context(tls: Tls) -> ssl.SSLContext:
+    """Return a context of this reading alone: one that is filled again keeps every CA it ever trusted."""
+    for key, file in tls.files.items():
+        try:
+            file.open("rb").close()
+        except OSError as error:
+            said = f"{str(file)!r} cannot be read: {error.strerror}; correct the path or its permissions"
+            raise ValueError(f"tls_server_config.{key}: {said}") from None
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    _fill(context, tls)
+    key = "cert_file"
+    try:
+        context.load_cert_chain(tls.files[key], tls.files["key_file"], password=_no_passphrase)
+        if "client_ca_file" in tls.files:
+            key = "client_ca_file"
+            context.load_verify_locations(tls.files[key])
+    except OSError as error:
+        said = f"{str(tls.files[key])!r} cannot be used: {getattr(error, 'reason', None) or error}"
+        raise ValueError(f"tls_server_config.{key}: {said}; give PEM files that belong together") from None
+    context.verify_mode = tls.client_auth
+    context.minimum_version, context.maximum_version = tls.minimum, tls.maximum
     return context
 
 
-def _fill(context: ssl.SSLContext, tls: Tls) -> None:
-    try:
-        context.load_cert_chain(tls.cert_file, tls.key_file)
-        if tls.client_ca_file:
-            context.load_verify_locations(tls.client_ca_file)
-    except ssl.SSLError as error:
-        raise ValueError(
-            f"tls_server_config: certificate, key or CA cannot be used: {error.reason}"
-        ) from None
-    except OSError as error:
-        raise ValueError(f"tls_server_config: a file cannot be read: {error.strerror}") from None
-    context.verify_mode = tls.client_auth
-    context.minimum_version = tls.minimum
-    if tls.maximum:
-        context.maximum_version = tls.maximum
+def _no_passphrase() -> str:
+    """Instead of OpenSSL's own question on the terminal, at which a server would wait for ever."""
+    raise ValueError("tls_server_config.key_file: is encrypted; give a key without a passphrase")
 
 
 class WebConfigFile:
     """The file as it is now: read again when it or its certificates change; a bad change is not taken.
 
-    `_lock` guards `_signature`, `_config` and `_context`; `_bcrypt` lets one password be hashed at a time;
-    `_remembered` is guarded by `_lock` and holds at most 100 digests of passwords found right.
+    `_lock` guards `_seen` (the files of the last reading, taken or not, as they were when looked at),
+    `_good` and `_remembered`, which holds at most 100 digests of passwords found right. `_bcrypt` lets
+    one password be hashed at a time; `_places` lets few wait for that, so that a flood of wrong passwords
+    leaves threads to others.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, patience: float = BCRYPT_SECONDS) -> None:
         self._path = path
+        self._patience = patience
         self._lock = threading.Lock()
         self._bcrypt = threading.Lock()
+        self._places = threading.BoundedSemaphore(MOST_WAITING)
         self._remembered: OrderedDict[bytes, None] = OrderedDict()
         self._pepper = os.urandom(32)
-        self._config = read(path)
-        self.context = _context(self._config.tls) if self._config.tls else None
-        self._signature = self._stat()
+        self._seen: dict[Path, object] = {}
+        self._good = self._reading()
 
     def current(self) -> WebConfig:
         """Return what the file says, after looking whether it changed."""
         with self._lock:
-            signature = self._stat()
-            if signature != self._signature:
-                self._signature = signature
+            if any(_stat(path) != seen for path, seen in self._seen.items()):
                 self._reread()
-            return self._config
+            return self._good
+
+    def _reading(self) -> WebConfig:
+        """Read everything, each file looked at before it is read, so that no later change is missed."""
+        self._seen = {self._path: _stat(self._path)}
+        config = read(self._path)
+        if config.tls is None:
+            return config
+        self._seen |= {file: _stat(file) for file in config.tls.files.values()}
+        return replace(config, context=_context(config.tls))
 
     def _reread(self) -> None:
         try:
-            config = read(self._path)
-            if (config.tls is None) != (self.context is None):
-                raise ValueError("TLS is switched on or off at the next start only")  # noqa: TRY301  # one way out
-            if config.tls and self.context:
-                _context(config.tls)
-                _fill(self.context, config.tls)
+            config = self._reading()
+            if (config.tls is None) != (self._good.tls is None):
+                raise ValueError("tls_server_config: TLS is switched on or off at the next start only")  # noqa: TRY301  # one way out
         except (OSError, ValueError) as error:
-            text = error.strerror if isinstance(error, OSError) else str(error)
-            log.warning(
-                "web.config_file not taken; the last good one holds", extra={"fields": {"error": text}}
-            )
+            fields = {"error": error.strerror if isinstance(error, OSError) else str(error)}
+            log.warning("web.config_file not taken; the last good one holds", extra={"fields": fields})
             return
-        self._config = config
+        self._good = config
         self._remembered.clear()
         log.info("web.config_file read again")
 
-    def _stat(self) -> tuple[object, ...]:
-        tls = self._config.tls
-        paths = [self._path, *((tls.cert_file, tls.key_file) if tls else ())]
-        if tls and tls.client_ca_file:
-            paths.append(tls.client_ca_file)
-        seen: list[object] = []
-        for path in paths:
-            try:
-                stat = path.stat()
-                seen.append((stat.st_mtime_ns, stat.st_size, stat.st_ino))
-            except OSError as error:
-                seen.append(error.errno)
-        return tuple(seen)
-
-    def admits(self, authorization: str) -> bool:
-        """Say whether an Authorization header is that of a user; True where there are no users."""
-        config = self.current()
-        if not config.users:
-            return True
-        user, password = _credentials(authorization)
-        hashed = config.users.get(user, NOBODY)
-        digest = hmac.digest(self._pepper, b"\0".join((user.encode(), password, hashed)), hashlib.sha256)
+    def admits(self, credentials: tuple[str, bytes] | None) -> Admission:
+        """Say whether these are the name and the password of a user; without users all may enter."""
+        users = self.current().users
+        if not users:
+            return Admission.GRANTED
+        if credentials is None:
+            return Admission.REFUSED
+        user, password = credentials
+        hashed = users.get(user) or self._stand_in(user, users)
+        digest = self._digest(b"\0".join((user.encode(), password, hashed)))
         with self._lock:
-            if digest in self._remembered:
-                return True
-        right = self._matches(password, hashed) and user in config.users
-        if right:
-            with self._lock:
-                self._remembered[digest] = None
-                while len(self._remembered) > REMEMBERED_PASSWORDS:
-                    self._remembered.popitem(last=False)
-        return right
+            if digest in self._remembered and user in users:
+                return Admission.GRANTED
+        right = self._matches(password, hashed)
+        if right and user in users:
+            self._remember(digest)
+            return Admission.GRANTED
+        return Admission.LATER if right is None else Admission.REFUSED
 
-    def _matches(self, password: bytes, hashed: bytes) -> bool:
-        if not self._bcrypt.acquire(timeout=BCRYPT_SECONDS):
-            return False
-        try:
-            # bcrypt itself uses 72 bytes; longer ones are refused by the library, cut by the toolkit.
-            return bcrypt.checkpw(password[:72], hashed)
-        except ValueError:
-            return False
-        finally:
-            self._bcrypt.release()
+    def _stand_in(self, user: str, users: Mapping[str, bytes]) -> bytes:
+        """Return a hash for an unknown user, always the same, so that he costs as much as a known one."""
+        return sorted(users.values())[int.from_bytes(self._digest(user.encode())) % len(users)]
+
+    def _digest(self, text: bytes) -> bytes:
+        return hmac.digest(self._pepper, text, hashlib.sha256)
+
+    def _remember(self, digest: bytes) -> None:
+        with self._lock:
+            self._remembered[digest] = None
+            while len(self._remembered) > REMEMBERED_PASSWORDS:
+                self._remembered.popitem(last=False)
+
+    def _matches(self, password: bytes, hashed: bytes) -> bool | None:
+        """Return None where there was no turn to be had."""
+        with ExitStack() as held:
+            if not self._places.acquire(blocking=False):
+                return None
+            held.callback(self._places.release)
+            if not self._bcrypt.acquire(timeout=self._patience):
+                return None
+            held.callback(self._bcrypt.release)
+            try:
+                # bcrypt itself uses 72 bytes; longer ones are refused by the library, cut by the toolkit.
+                return bcrypt.checkpw(password[:72], hashed)
+            except ValueError:
+                return False
 
 
-def _credentials(authorization: str) -> tuple[str, bytes]:
-    scheme, _, encoded = authorization.partition(" ")
-    if scheme.lower() != "basic":
-        return "", b""
+def _stat(path: Path) -> object:
     try:
-        user, _, password = base64.b64decode(encoded, validate=True).partition(b":")
-        return user.decode(), password
-    except ValueError:
-        return "", b""
+        stat = path.stat()
+    except OSError as error:
+        return error.errno
+    return stat.st_mtime_ns, stat.st_size, stat.st_ino
