@@ -154,8 +154,7 @@ WRONG: list[tuple[Any, str]] = [
     ({"scrape": {"timeout": "1s", "timeout_offset": "2s"}}, "offset, 2s, must be smaller than timeout, 1s"),
     ({"scrape": {"timeout_offset": "10s"}}, "timeout_offset, 10s, must be smaller than timeout, 10s"),
     ({"auth": {"metadata": True, "iam_token_file": "t"}}, "iam_token_file and metadata are given"),
-    ({"auth": {"iam_token": "t1.abcdefgh"}}, "does not belong in this file; give auth.iam_token_file"),
-    ({"auth": {"iam_token": "<secret>"}}, "is copied from /config"),
+    ({"auth": {"iam_token": "<secret>"}}, "auth.iam_token: is what /config shows in the place of a token"),
     ({"auth": {"metadata": {"endpoint": "http://198.51.100.1"}}}, "loopback and link-local addresses only"),
     ({"auth": {"metadata": "perhaps"}}, "auth.metadata: must be true, false, or a URL"),
     ({"auth": {"metadata": 5}}, "auth.metadata: must be true, false, or a URL"),
@@ -577,6 +576,14 @@ def test_what_kubernetes_puts_into_a_pod_is_no_mistyped_setting(service: str) ->
     for name in (f"{service}_PORT", "YC_WORKFLOW_WEB__PORT"):
         with pytest.raises(ConfigError, match=f"{name}: unknown variable"):
             load({}, {**ENVIRON, name: "9000"})
+
+
+def test_a_token_may_stand_in_the_file(tmp_path: Path) -> None:
+    """A file that is itself a secret, as one of Kubernetes, needs no second one."""
+    settings = load({}, written(tmp_path / "config.yml", {"auth": {"iam_token": TOKEN}}))
+    assert settings.auth.iam_token is not None
+    assert settings.auth.iam_token.get_secret_value() == TOKEN
+    assert TOKEN not in settings.public_yaml()
 
 
 def test_paths_in_a_file_are_relative_to_the_file(tmp_path: Path) -> None:

@@ -56,7 +56,7 @@ def _file(flags: Mapping[str, Any], found: variables.Variables, wrong: list[str]
         # Else a reload would find nothing to watch, and be content.
         wrong.append(f"{path}: is empty: a pipe is read once; give the name of a file to reload from")
     source = origin.of_file(document.tree, path, document)
-    good = shape.without_token(source, shape.shaped(source))
+    good = shape.shaped(source)
     wrong += good.problems
     return [origin.of_file(settled(_rooted(good.tree, Path(path).parent)), path, document)]
 

@@ -23,7 +23,7 @@ from exporter.settings.rows import (
     section,
     settings_rows,
 )
-from exporter.yandex.secrets import MASK, one_line, redact
+from exporter.yandex.secrets import one_line, redact
 
 ALIASES = {
     "url": "endpoint", "rps": "requests_per_second", "port": "listen_address", "name": "alias",
@@ -31,10 +31,6 @@ ALIASES = {
     "path": "file", "token": "iam_token_file", "token_file": "iam_token_file",
 }  # fmt: skip
 """Other words for keys, each taken only where that key can stand."""
-_NOT_IN_FILES = (
-    "a token does not belong in this file; give auth.iam_token_file the name of a file that holds it, "
-    "or set YC_WORKFLOW_AUTH__IAM_TOKEN"
-)
 
 
 @dataclass(slots=True)
@@ -56,17 +52,6 @@ def shaped(origin: Origin) -> Shaped:
     result = Shaped(origin)
     result.tree = _section(result, Settings, origin.tree, ())
     return result
-
-
-def without_token(origin: Origin, shape: Shaped) -> Shaped:
-    """Refuse a token in a file: files are shown to more people than the environment is."""
-    auth = shape.tree.get("auth")
-    if isinstance(auth, dict) and "iam_token" in auth:
-        copied = "is copied from /config, which hides it: " if auth.pop("iam_token") == MASK else ""
-        shape.problems.append(
-            f"{origin.where(('auth', 'iam_token'))}: auth.iam_token: {copied}{_NOT_IN_FILES}"
-        )
-    return shape
 
 
 def _section(result: Shaped, model: type[BaseModel], tree: dict[Any, Any], place: Place) -> dict[str, Any]:
