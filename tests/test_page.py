@@ -320,9 +320,7 @@ def test_a_name_is_text_and_not_markup() -> None:
 
 def test_an_execution_that_is_kept_says_that_its_last_reading_failed() -> None:
     """An execution that ended is still shown with its state when the cloud cannot be asked."""
-    kept = Outcome(
-        ExecutionTarget("dfq-1"), NOW, outcome(1).execution, reason="timeout", message="slow"
-    )
+    kept = Outcome(ExecutionTarget("dfq-1"), NOW, outcome(1).execution, reason="timeout", message="slow")
     html = LandingPage("1").render(Collection((kept,), NOW, 0.0), NOW, "")
     assert "FINISHED" in html
     assert "last reading: timeout" in html
