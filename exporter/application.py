@@ -57,8 +57,9 @@ class Parts:
 class Application:
     """The objects of the current configuration, and their replacement by a reload.
 
-    `settings` are the first ones; `read` reads them again and raises ConfigError. `_lock` is held while
-    a reload builds; `parts` is replaced in one assignment and read without it.
+    `settings` are the first ones; `read` reads them again and raises ConfigError; `begin_log` is called
+    with those that are taken. `_lock` is held while a reload builds; `parts` is replaced in one assignment
+    and read without it.
     """
 
     def __init__(
@@ -68,8 +69,10 @@ class Application:
         environ: Mapping[str, str],
         clock: Clock,
         version: str,
+        begin_log: Callable[[Settings], None] = lambda _: None,
     ) -> None:
         self._read = read
+        self._begin_log = begin_log
         self._environ = environ
         self._clock = clock
         self._lock = threading.Lock()
@@ -101,7 +104,7 @@ class Application:
             if parts.settings.history != before.settings.history:
                 parts.memory.ask_all_again()
             self.telemetry.reloaded(self._clock.time())
-            configure(parts.settings.log.level, parts.settings.log.format, sys.stderr)
+            self._begin_log(parts.settings)
             _warn_of_restart(before.settings, parts.settings)
             log.info("configuration reloaded")
 
@@ -221,10 +224,13 @@ def started(
     def read() -> Settings:
         return load(given, environ)
 
+    def begin_log(settings: Settings) -> None:
+        level = "error" if quiet and settings.log.level != "debug" else settings.log.level
+        configure(level, settings.log.format, sys.stderr)
+
     settings = read()
-    level = "error" if quiet and settings.log.level != "debug" else settings.log.level
-    configure(level, settings.log.format, sys.stderr)
-    return Application(settings, read, environ, SystemClock(), version)
+    begin_log(settings)
+    return Application(settings, read, environ, SystemClock(), version, begin_log)
 
 
 def _unobserved(_: CallRecord) -> None:

@@ -82,7 +82,7 @@ def test_offsets_are_taken_into_account(local: dt.datetime, minutes: int) -> Non
     [
         "nan", "inf", "-inf", "nans", "infs", "1", "s", "", " 1s", "1s ", "1s\n", "1.s", ".5s",
         "1e3s", "+1s", "-1s", "-0.5s", "1_0s", "1,5s", "1.0000000001s", "315576000001s",
-        "315576000000.000000001s", "٣s", "1m", "1ms", None, 1, 1.5, True, [], {}, b"1s", "9" * 5000,
+        "999999999999s", "٣s", "1m", "1ms", None, 1, 1.5, True, [], {}, b"1s", "9" * 5000,
     ],
 )  # fmt: skip
 def test_what_is_no_duration_is_refused(text: object) -> None:
