@@ -69,6 +69,7 @@ class Application:
         environ: Mapping[str, str],
         clock: Clock,
         version: str,
+        *,
         begin_log: Callable[[Settings], None] = lambda _: None,
     ) -> None:
         self._read = read
@@ -230,7 +231,7 @@ def started(
 
     settings = read()
     begin_log(settings)
-    return Application(settings, read, environ, SystemClock(), version, begin_log)
+    return Application(settings, read, environ, SystemClock(), version, begin_log=begin_log)
 
 
 def _unobserved(_: CallRecord) -> None:
