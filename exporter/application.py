@@ -25,18 +25,18 @@ from exporter.settings.flags import load
 from exporter.targets import ExecutionTarget, Targets, read_ids
 from exporter.telemetry import ScrapeTelemetry, Telemetry
 from exporter.web import Runtime
+from exporter.yandex.calls import CallRecord, Clock, Limits, SystemClock
 from exporter.yandex.client import WorkflowsClient
-from exporter.yandex.iam import (
-    IamAuth,
+from exporter.yandex.iam import IamAuth, TokenRecord
+from exporter.yandex.sources import (
     InstanceMetadata,
     ServiceAccountKey,
     Source,
     StaticToken,
     TokenFile,
-    TokenRecord,
     WorkloadIdentity,
 )
-from exporter.yandex.transport import CallRecord, Clock, Limits, SystemClock, Transport
+from exporter.yandex.transport import Transport
 
 log = logging.getLogger(__name__)
 

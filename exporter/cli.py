@@ -26,8 +26,8 @@ from exporter.serving import block_signals, serve, web_config
 from exporter.settings.arguments import parsed, parser, version
 from exporter.settings.flags import overrides
 from exporter.targets import read_ids
+from exporter.yandex.calls import Budget, SystemClock
 from exporter.yandex.errors import ApiError
-from exporter.yandex.transport import Budget, SystemClock
 
 TARGET_FAILED = 1
 BAD_CONFIGURATION = 2

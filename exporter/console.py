@@ -6,8 +6,8 @@ from typing import TextIO
 
 from exporter.outcome import Collection, Outcome
 from exporter.scraper import FAILED_RECHECK, TERMINAL_RECHECK
+from exporter.yandex.calls import CallRecord
 from exporter.yandex.errors import REMEDIES, NotFound
-from exporter.yandex.transport import CallRecord
 
 COLOURS = {"red": "31", "green": "32", "yellow": "33", "blue": "34", "grey": "90", "bold": "1"}
 STATUS_COLOURS = {

@@ -7,8 +7,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from exporter.outcome import Collection, Outcome
+from exporter.yandex.calls import Clock
 from exporter.yandex.iam import TokenRecord
-from exporter.yandex.transport import Clock
 
 log = logging.getLogger("exporter.scrape")
 

@@ -11,8 +11,8 @@ from datetime import UTC, datetime
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from exporter.outcome import Collection, Outcome
+from exporter.yandex.calls import CallRecord
 from exporter.yandex.errors import REMEDIES
-from exporter.yandex.transport import CallRecord
 
 MOST_SHOWN = 500
 DOCUMENTATION = "https://yandex.cloud/en/docs/serverless-integrations/concepts/workflows/workflow"

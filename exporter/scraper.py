@@ -16,19 +16,18 @@ from exporter.memory import Memory, Record
 from exporter.outcome import Collection, Outcome
 from exporter.targets import ExecutionTarget
 from exporter.workers import Turns, Workers
+from exporter.yandex.calls import Budget, Clock
 from exporter.yandex.client import WorkflowsClient
 from exporter.yandex.errors import (
     ApiError,
     BadRequest,
     BadResponse,
     BudgetSpent,
-    CallTimeout,
     Forbidden,
     NotFound,
     NotSent,
     Unauthorized,
 )
-from exporter.yandex.transport import Budget, Clock
 
 log = logging.getLogger(__name__)
 
@@ -38,8 +37,6 @@ FAILED_RECHECK = 300.0
 """Seconds to leave alone an execution that does not exist, or a recheck that failed."""
 LASTING = {NotFound.reason, Forbidden.reason, BadRequest.reason, BadResponse.reason}
 """Failures that asking again at once will not mend."""
-HOLDING = {CallTimeout.reason, BudgetSpent.reason, Unauthorized.reason}
-"""Failures that held up the others: who had one is asked for last, so that it does so no more."""
 JOINABLE = 0.75
 """The share of its own time for which a collection may wait for another one instead of beginning."""
 
@@ -150,7 +147,10 @@ class Scraper:
         return collection
 
     def _sorted(self, targets: _Key) -> tuple[list[Outcome], list[ExecutionTarget]]:
-        """Return what is known, and what must be asked for: the longest waiting first."""
+        """Return what is known, and what must be asked for: the longest waiting first.
+
+        What failed the last time, and may have held up the others, comes last.
+        """
         now = self._clock.monotonic()
         known: list[Outcome] = []
         due: list[tuple[bool, float, ExecutionTarget]] = []
@@ -159,7 +159,7 @@ class Scraper:
             if record is not None and now < record.ask_after:
                 known.append(self._kept(record.outcome, target))
             elif record is not None:
-                due.append((record.outcome.reason in HOLDING, record.asked, target))
+                due.append((bool(record.outcome.reason), record.asked, target))
             else:
                 due.append((False, float("-inf"), target))
         return known, [target for _, _, target in sorted(due, key=lambda each: each[:2])]
@@ -172,8 +172,8 @@ class Scraper:
         known = flight.outcomes()
         missing = flight.refusal or BudgetSpent("the scrape's budget ended before this execution was read")
         outcomes = tuple(known.get(t.id) or self._missed(t, missing) for t in flight.targets)
-        took, allowed = self._clock.monotonic() - flight.began, flight.budget.at - flight.began
-        return Collection(outcomes, flight.started, took, allowed, probe)
+        took = self._clock.monotonic() - flight.began
+        return Collection(outcomes, flight.started, took, flight.budget.seconds, probe)
 
     def _missed(self, target: ExecutionTarget, error: ApiError) -> Outcome:
         """Return the outcome of a target that was not read in time; it is not remembered."""

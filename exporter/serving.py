@@ -11,7 +11,7 @@ from exporter.config import ConfigError
 from exporter.server import Server
 from exporter.web import WebApp
 from exporter.webconfig import WebConfigFile
-from exporter.yandex.transport import SystemClock
+from exporter.yandex.calls import SystemClock
 
 log = logging.getLogger(__name__)
 

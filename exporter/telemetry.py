@@ -8,9 +8,9 @@ from prometheus_client import Counter, Histogram
 from prometheus_client.core import GaugeMetricFamily, Metric
 
 from exporter.outcome import Collection
+from exporter.yandex.calls import CallRecord
 from exporter.yandex.errors import REASONS, AuthFailed, Unauthorized
 from exporter.yandex.iam import TokenRecord
-from exporter.yandex.transport import CallRecord
 
 PREFIX = "yc_workflow_exporter_"
 API_METHODS = ("Execution.Get", "Execution.GetHistory")

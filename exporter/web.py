@@ -17,10 +17,10 @@ from exporter import page
 from exporter.outcome import Collection
 from exporter.scraper import Scraper
 from exporter.targets import ExecutionTarget
+from exporter.yandex.calls import Authorizer, Budget, CallRecord, Clock
 from exporter.yandex.errors import ApiError
 from exporter.yandex.models import valid_id
 from exporter.yandex.secrets import one_line, redact
-from exporter.yandex.transport import Authorizer, Budget, CallRecord, Clock
 
 log = logging.getLogger(__name__)
 

@@ -14,8 +14,8 @@ from exporter.application import Application
 from exporter.config import ConfigError, Settings
 from exporter.settings.flags import load
 from exporter.simulator import Fault, FaultRule, Simulator
+from exporter.yandex.calls import Budget
 from exporter.yandex.errors import REASONS
-from exporter.yandex.transport import Budget
 
 FLOW = "dfqworkflow"
 DATA = ("status", "status_code", "start_timestamp_seconds", "errors")

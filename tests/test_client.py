@@ -9,9 +9,10 @@ from conftest import ToldClock
 from wire import answer, says, serving
 
 from exporter.yandex import errors
+from exporter.yandex.calls import Budget, Limits
 from exporter.yandex.client import WorkflowsClient
 from exporter.yandex.models import Status
-from exporter.yandex.transport import Budget, Limits, Transport
+from exporter.yandex.transport import Transport
 
 SAMPLES = Path(__file__).parent / "samples"
 ID = "dfqud9cbc4k5m0a1b2c3-429e9f6f-b506-4c5a-84b2-9abb00000003"

@@ -12,10 +12,10 @@ from exporter.collector import ProbeCollector, WorkflowCollector
 from exporter.outcome import Collection, Outcome
 from exporter.targets import ExecutionTarget
 from exporter.telemetry import ScrapeTelemetry, Telemetry
+from exporter.yandex.calls import CallRecord
 from exporter.yandex.history import History
 from exporter.yandex.iam import TokenRecord
 from exporter.yandex.models import Execution
-from exporter.yandex.transport import CallRecord
 
 HERE = Path(__file__).parent
 GOLDEN = HERE / "golden"

@@ -8,9 +8,9 @@ import pytest
 from exporter.console import CallCounter, Console, calls_per_day, counted, report
 from exporter.outcome import Collection, Outcome
 from exporter.targets import ExecutionTarget
+from exporter.yandex.calls import CallRecord
 from exporter.yandex.errors import REASONS, REMEDIES
 from exporter.yandex.models import ErrorDetail, Execution, Status
-from exporter.yandex.transport import CallRecord
 
 CALL = CallRecord("Execution.Get", "https://cloud.example/", 200, 0.1, 0, "", "")
 

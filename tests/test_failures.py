@@ -13,9 +13,11 @@ from exporter.outcome import Collection, Outcome
 from exporter.scraper import Scraper
 from exporter.simulator import Fault, FaultRule, Simulator
 from exporter.targets import ExecutionTarget
+from exporter.yandex.calls import Budget, Clock, Limits, SystemClock
 from exporter.yandex.client import WorkflowsClient
-from exporter.yandex.iam import IamAuth, StaticToken
-from exporter.yandex.transport import Budget, Clock, Limits, SystemClock, Transport
+from exporter.yandex.iam import IamAuth
+from exporter.yandex.sources import StaticToken
+from exporter.yandex.transport import Transport
 
 BAD = "dfq-bad"
 GOOD = tuple(f"dfq-good-{n}" for n in range(19))

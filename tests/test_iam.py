@@ -17,19 +17,19 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from wire import answer, says, serving
 
+from exporter.yandex.calls import Budget, Limits, SystemClock
 from exporter.yandex.errors import AuthFailed, BudgetSpent, NotSent
-from exporter.yandex.iam import (
-    IamAuth,
+from exporter.yandex.iam import IamAuth, TokenRecord
+from exporter.yandex.sources import (
     InstanceMetadata,
     ServiceAccountKey,
     Source,
     StaticToken,
     Token,
     TokenFile,
-    TokenRecord,
     WorkloadIdentity,
 )
-from exporter.yandex.transport import Budget, Limits, SystemClock, Transport
+from exporter.yandex.transport import Transport
 
 LIMITS = Limits(timeout=5.0, requests_per_second=None, max_response_bytes=100_000, retries=0)
 COMMENT = "PLEASE DO NOT REMOVE THIS LINE! Yandex.Cloud SA Key ID <ajekey>\n"

@@ -22,6 +22,7 @@ ROWS = (
     {"yandex.client", "yandex.iam"},
     {"yandex.sources"},
     {"yandex.transport"},
+    {"yandex.translation"},
     {"yandex.calls"},
     {"yandex.sockets", "yandex.history"},
     {"yandex.models", "yandex.errors"},

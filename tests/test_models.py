@@ -258,6 +258,14 @@ def test_failed_is_an_error_even_without_one() -> None:
     assert execution(status="STOPPED").errors == 0
 
 
+@pytest.mark.parametrize("nothing", ["", 0, False, []])
+def test_nothing_of_the_wrong_type_is_no_error(nothing: object) -> None:
+    """It is told as unread, and makes no failure of an execution that runs; FAILED stays one."""
+    read = execution(error=nothing)
+    assert (read.error, read.errors, read.unread) == (None, 0, ("error_code",))
+    assert execution(status="FAILED", error=nothing).error == ErrorDetail("UNSPECIFIED", "OTHER")
+
+
 def test_bad_values_are_omitted_and_said() -> None:
     """A negative duration and a broken start are omitted, the rest stays."""
     read = execution(status="FINISHED", duration="-1s", startedAt="yesterday", workflowId="a b")

@@ -14,7 +14,7 @@ from exporter.scraper import Scraper
 from exporter.simulator import Fault, FaultRule, Simulator
 from exporter.targets import ExecutionTarget
 from exporter.workers import Turns
-from exporter.yandex.transport import Budget, SystemClock
+from exporter.yandex.calls import Budget, SystemClock
 
 FLOW = "dfqworkflow"
 STALLED = tuple(ExecutionTarget(f"dfq-stalled-{n}") for n in range(40))

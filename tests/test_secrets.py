@@ -29,6 +29,14 @@ def test_known_values_and_bearer_values_are_hidden() -> None:
     assert redact("Authorization: Bearer abc") == "Authorization: Bearer <secret>"
 
 
+def test_a_known_secret_is_hidden_in_other_spellings() -> None:
+    """Quoted for a URL, cut short or in capitals it is the same secret; what only looks alike is not."""
+    secret = "hush/hush+hush=hush-hush-hush"
+    for spelling in (secret, "hush%2Fhush%2Bhush%3Dhush-hush-hush", secret[:20], secret.upper()):
+        assert redact(f"said {spelling}, twice", secret) == "said <secret>, twice"
+    assert redact("said hush/hush, twice", secret) == "said hush/hush, twice"
+
+
 def test_innocent_text_stays() -> None:
     """IDs and error codes are no secrets."""
     text = "dfqmeu8ci1ae2tvocsbv-429e9f6f-b506-4c5a: STEP_TIMEOUT at 10.0.0.1"

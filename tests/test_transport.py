@@ -18,17 +18,9 @@ from conftest import ToldClock
 from wire import Reply, answer, drips, says, serving
 
 from exporter.yandex import errors
+from exporter.yandex.calls import Budget, CallRecord, Clock, Limits, Request, Response, SystemClock
 from exporter.yandex.sockets import Resolver
-from exporter.yandex.transport import (
-    Budget,
-    CallRecord,
-    Clock,
-    Limits,
-    Request,
-    Response,
-    SystemClock,
-    Transport,
-)
+from exporter.yandex.transport import Transport
 
 BOMB = gzip.compress(b'"' + b"x" * 30_000_000 + b'"')
 TOKEN = "t1.secret-token-value"
@@ -375,6 +367,14 @@ def test_a_proxy_is_used_where_it_should_be() -> None:
         assert sender.send("http://outside.invalid").code == 200
         assert sender.send(wire.url).code == 200
     assert [request.split()[1] for request in proxy.requests] == [b"http://outside.invalid/x"]
+
+
+def test_what_a_proxy_says_is_told() -> None:
+    """Who has to log in at the proxy reads so, and not the name of an exception."""
+    with serving(says(answer(407))) as proxy:
+        sender = Sender(limits(retries=0), proxies={"https": proxy.url})
+        assert sender.fails("https://outside.invalid") == ("connection", 0)
+    assert "407" in sender.records[0].message
 
 
 def test_no_more_calls_start_than_the_rate_allows() -> None:

@@ -24,10 +24,12 @@ from exporter.scraper import Scraper
 from exporter.simulator import Fault, FaultRule, Simulator
 from exporter.targets import ExecutionTarget
 from exporter.web import MOST_COLLECTING, Runtime, WebApp, scrape_seconds
+from exporter.yandex.calls import Authorizer, Budget, Clock, Limits, SystemClock
 from exporter.yandex.client import WorkflowsClient
 from exporter.yandex.errors import AuthFailed
-from exporter.yandex.iam import IamAuth, StaticToken
-from exporter.yandex.transport import Authorizer, Budget, Clock, Limits, SystemClock, Transport
+from exporter.yandex.iam import IamAuth
+from exporter.yandex.sources import StaticToken
+from exporter.yandex.transport import Transport
 
 ALIVE, FAILED = "dfq-alive", "dfq-failed"
 PAGES = ("/", "/metrics", f"/probe?execution_id={ALIVE}", "/config", "/-/healthy", "/-/ready")

@@ -56,8 +56,9 @@ class CallRecord:
 
 @dataclass(frozen=True, slots=True)
 class Budget:
-    """The monotonic instant at which a piece of work must be done, and who watches its calls."""
+    """The seconds that a piece of work may take, the instant at which they end, and who watches its calls."""
 
+    seconds: float
     at: float
     clock: Clock
     observers: tuple[Callable[[CallRecord], None], ...] = ()
@@ -67,7 +68,7 @@ class Budget:
         cls, seconds: float, clock: Clock, observers: tuple[Callable[[CallRecord], None], ...] = ()
     ) -> Self:
         """Return a budget that ends so many seconds from now."""
-        return cls(clock.monotonic() + seconds, clock, observers)
+        return cls(seconds, clock.monotonic() + seconds, clock, observers)
 
     def remaining(self) -> float:
         """Return the seconds left, 0 if there are none."""

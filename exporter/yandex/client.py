@@ -4,10 +4,11 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 from urllib.parse import quote
 
+from exporter.yandex.calls import Authorizer, Budget, Request
 from exporter.yandex.errors import BadResponse, Unauthorized
 from exporter.yandex.history import History
 from exporter.yandex.models import Execution, execution_of
-from exporter.yandex.transport import Authorizer, Budget, Request, Transport
+from exporter.yandex.transport import Transport
 
 _T = TypeVar("_T")
 

@@ -10,28 +10,9 @@ from exporter.yandex.calls import Budget, Clock
 from exporter.yandex.errors import ApiError, AuthFailed, NotSent
 from exporter.yandex.secrets import one_line, redact
 from exporter.yandex.sources import (
-    AuthorizedKey,
-    InstanceMetadata,
-    ServiceAccountKey,
     Source,
-    StaticToken,
     Token,
-    TokenFile,
-    WorkloadIdentity,
 )
-
-__all__ = [
-    "AuthorizedKey",
-    "IamAuth",
-    "InstanceMetadata",
-    "ServiceAccountKey",
-    "Source",
-    "StaticToken",
-    "Token",
-    "TokenFile",
-    "TokenRecord",
-    "WorkloadIdentity",
-]
 
 _FIRST_PAUSE = 1.0
 _LONGEST_PAUSE = 60.0

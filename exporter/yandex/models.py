@@ -207,6 +207,10 @@ class Fields:
     def error(self, *, failed: bool) -> ErrorDetail | None:
         """Return what `error` says; None if there is no error and the execution has not failed."""
         error = self.raw.get("error")
+        if not error and not isinstance(error, dict | None):
+            # Nothing, but of the wrong type: that says neither that there is an error nor which.
+            self.unread.append("error_code")
+            error = None
         if error is None and not failed:
             return None
         code = error.get("errorCode") if isinstance(error, dict) else error

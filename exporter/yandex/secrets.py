@@ -1,9 +1,11 @@
 """What must not be shown: text for people, cleaned of secrets and of control characters."""
 
 import re
+from urllib.parse import quote
 
 MASK = "<secret>"
 _SHORTEST = 4  # what is shorter is no secret, and hiding it would tear every message to pieces
+_LONG = 24  # of what is longer, half of this much is enough to be hidden
 
 _SHAPES = re.compile(
     r"-----BEGIN [A-Z0-9 ]*PRIVATE KEY-----.*?(?:-----END [A-Z0-9 ]*PRIVATE KEY-----|\Z)"  # PEM
@@ -22,9 +24,13 @@ def redact(text: str, *known: str) -> str:
     `known` are values that are secret whatever they look like; IAM and OAuth tokens, API keys, JWTs
     and PEM private keys are found by their shape.
     """
+    values = {form for value in known if len(value) >= _SHORTEST for form in (value, quote(value, safe=""))}
     # The longest first: a secret that begins with another one must not leave its tail.
-    for value in sorted({value for value in known if len(value) >= _SHORTEST}, key=len, reverse=True):
+    for value in sorted(values, key=len, reverse=True):
         text = text.replace(value, MASK)
+        if len(value) >= _LONG:
+            # Cut short or in capitals it is still too much of it.
+            text = re.sub(re.escape(value[: _LONG // 2]) + r"[^\s\"',;]*", MASK, text, flags=re.IGNORECASE)
     text = _SHAPES.sub(MASK, text)
     return _BEARER.sub(rf"\1\2{MASK}", text)
 

@@ -6,17 +6,14 @@ Foreign exceptions end here. What comes out is a `Response` or an `ApiError`, wi
 import collections
 import datetime as dt
 import email.utils
-import http.client
 import ipaddress
 import json
 import math
 import random
 import re
-import ssl
 import threading
 import urllib.parse
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
 from http.cookiejar import DefaultCookiePolicy
 from typing import NoReturn
 
@@ -24,61 +21,35 @@ import requests
 import urllib3
 
 from exporter.yandex.calls import (
-    Authorizer,
     Budget,
     CallRecord,
     Clock,
     Limits,
     Request,
     Response,
-    SystemClock,
 )
 from exporter.yandex.errors import (
     ApiError,
-    BadRequest,
     BadResponse,
     BudgetSpent,
     CallTimeout,
     NotSent,
     RateLimited,
     ServerError,
-    TlsFailed,
-    Unreachable,
     refusal,
 )
 from exporter.yandex.sockets import Resolver, TimedAdapter
-
-__all__ = [
-    "Authorizer",
-    "Budget",
-    "CallRecord",
-    "Clock",
-    "Limits",
-    "Request",
-    "Response",
-    "SystemClock",
-    "Transport",
-]
+from exporter.yandex.translation import FOREIGN, Failure, causes, translated
 
 _CHUNK = 64 * 1024
+_LARGE = 1024 * 1024
 _MAX_ERROR_BODY = 64 * 1024
 _FIRST_BACKOFF = 0.2  # seconds; doubles with each attempt
 _HEADERS = {"User-Agent": "yc-workflow-exporter", "Accept": "application/json", "Accept-Encoding": "gzip"}
-# ValueError: an address or a header that cannot be put on the wire.
-_FOREIGN = (OSError, ValueError, http.client.HTTPException, urllib3.exceptions.HTTPError)
-
-
-@dataclass(frozen=True, slots=True)
-class _Failure:
-    """An attempt that gave no data; `again`: another may help, but not within `after` seconds."""
-
-    error: ApiError
-    again: bool = False
-    after: float = 0.0
 
 
 class Transport:
-    """Sends requests. Safe to share between threads.
+    """Sends requests. Safe to share between threads; `_decoding` is held while a large answer is decoded.
 
     `observe` receives a record of each attempt; `verify` is what `requests` takes: True, False or
     the path of a CA bundle; `proxies` has a URL for each scheme. Nothing is read from the environment.
@@ -101,6 +72,7 @@ class Transport:
         self._proxies = dict(proxies or {})
         self._rate = _Rate(limits.requests_per_second, clock)
         self._session = _session(limits.pool, verify)
+        self._decoding = threading.Lock()
 
     def send(self, request: Request, budget: Budget) -> Response:
         """Return the answer, within the budget; raises a subclass of ApiError.
@@ -124,10 +96,10 @@ class Transport:
     def _backoff(self, attempt: int) -> float:
         return _FIRST_BACKOFF * 2.0**attempt * (0.5 + self._jitter.random())
 
-    def _attempt(self, request: Request, budget: Budget, attempt: int) -> Response | _Failure:
+    def _attempt(self, request: Request, budget: Budget, attempt: int) -> Response | Failure:
         started = self._clock.monotonic()
         outcome = self._exchange(request, budget)
-        failed = outcome.error if isinstance(outcome, _Failure) else None
+        failed = outcome.error if isinstance(outcome, Failure) else None
         record = CallRecord(
             method=request.method,
             url=request.clean(_address(request)),
@@ -141,18 +113,18 @@ class Transport:
             observer(record)
         return outcome
 
-    def _exchange(self, request: Request, budget: Budget) -> Response | _Failure:
+    def _exchange(self, request: Request, budget: Budget) -> Response | Failure:
         left = budget.remaining()
         if left <= 0:
-            return _Failure(NotSent("no time was left for the call"))
+            return Failure(NotSent("no time was left for the call"))
         try:
             with self._ask(request, min(left, self._limits.timeout)) as answer:
-                return self._read(answer, request)
-        except _FOREIGN as error:
-            causes = list(_causes(error))
+                return self._read(answer, request, budget)
+        except FOREIGN as error:
+            chain = causes(error)
         # Outside of the handler, so that the foreign exception, which knows the request, is let go.
         timed_out = BudgetSpent if left <= self._limits.timeout else CallTimeout
-        return _translate(causes, request, timed_out)
+        return translated(chain, request, timed_out)
 
     def _ask(self, request: Request, seconds: float) -> requests.Response:
         headers = dict(request.headers)
@@ -176,32 +148,41 @@ class Transport:
         host = urllib.parse.urlsplit(url).hostname or ""
         return {} if _is_local(host) else self._proxies
 
-    def _read(self, answer: requests.Response, request: Request) -> Response | _Failure:
+    def _read(self, answer: requests.Response, request: Request, budget: Budget) -> Response | Failure:
         code = answer.status_code
         if code >= 400:
             return self._refused(answer, request)
         if code != 200:
-            return _Failure(BadResponse(f"HTTP {code} is no answer of this API", code))
+            return Failure(BadResponse(f"HTTP {code} is no answer of this API", code))
         try:
             body = _body(answer, self._limits.max_response_bytes)
         except urllib3.exceptions.DecodeError:
-            return _Failure(BadResponse("the answer's content encoding is broken", code))
+            return Failure(BadResponse("the answer's content encoding is broken", code))
         if body is None:
             limit = self._limits.max_response_bytes
-            return _Failure(BadResponse(f"the answer has more than {limit} bytes", code))
+            return Failure(BadResponse(f"the answer has more than {limit} bytes", code))
+        return self._decoded(code, body, budget)
+
+    def _decoded(self, code: int, body: bytes, budget: Budget) -> Response | Failure:
+        """Decode an answer; large ones one by one, for at once they take memory and no less time."""
+        large = len(body) > _LARGE
+        if large and not self._decoding.acquire(timeout=budget.remaining()):
+            return Failure(BudgetSpent("no time was left to decode the answer"))
         try:
             return Response(code, json.loads(body, parse_constant=_no_constant))
         except (ValueError, RecursionError):
-            pass
-        return _Failure(BadResponse("the answer is not JSON", code))
+            return Failure(BadResponse("the answer is not JSON", code))
+        finally:
+            if large:
+                self._decoding.release()
 
-    def _refused(self, answer: requests.Response, request: Request) -> _Failure:
+    def _refused(self, answer: requests.Response, request: Request) -> Failure:
         code = answer.status_code
         said = _status_message(answer)
         error = refusal(code, request.clean(f"HTTP {code}: {said}" if said else f"HTTP {code}"))
         again = isinstance(error, RateLimited | ServerError) and code != 501
         after = self._retry_after(answer) if isinstance(error, RateLimited) else 0.0
-        return _Failure(error, again, after)
+        return Failure(error, again, after)
 
     def _retry_after(self, answer: requests.Response) -> float:
         value = answer.headers.get("Retry-After", "").strip()
@@ -271,52 +252,10 @@ def _status_message(answer: requests.Response) -> str:
     """Return what a google.rpc.Status says; the HTTP status stands, whatever the body is."""
     try:
         status = json.loads(_body(answer, _MAX_ERROR_BODY) or b"")
-    except (*_FOREIGN, RecursionError):
+    except (*FOREIGN, RecursionError):
         return ""
     message = status.get("message") if isinstance(status, dict) else None
     return message if isinstance(message, str) else ""
-
-
-def _causes(error: BaseException) -> Iterator[BaseException]:
-    """Yield the exception and those that it wraps, the outermost first."""
-    seen: list[BaseException] = []
-    waiting: list[object] = [error]
-    while waiting:
-        current = waiting.pop(0)
-        if isinstance(current, BaseException) and not any(current is other for other in seen):
-            seen.append(current)
-            waiting += [*current.args, getattr(current, "reason", None), current.__cause__]
-    yield from seen
-
-
-def _translate(causes: list[BaseException], request: Request, timed_out: type[ApiError]) -> _Failure:
-    host = urllib.parse.urlsplit(request.url).netloc
-    said = next((e.strerror for e in reversed(causes) if isinstance(e, OSError) and e.strerror), "")
-    what = request.clean(f"{host}: {said or type(causes[-1]).__name__}")
-    if any(map(_is_timeout, causes)):
-        return _Failure(timed_out(request.clean(f"{host}: no complete answer in time")))
-    if any(isinstance(e, ssl.SSLError | urllib3.exceptions.SSLError) for e in causes):
-        certificate = any(isinstance(e, ssl.SSLCertVerificationError) for e in causes)
-        return _Failure(TlsFailed(what), again=not certificate)
-    if any(map(_is_gibberish, causes)):
-        return _Failure(BadResponse(f"{host}: the answer is not HTTP"))
-    if isinstance(causes[0], ValueError):
-        return _Failure(BadRequest(f"{host}: the request cannot be sent"))
-    return _Failure(Unreachable(what), again=True)
-
-
-def _is_timeout(error: BaseException) -> bool:
-    # With an errno it is the network that gave up, before the time was over.
-    ours = isinstance(error, TimeoutError) and error.errno is None
-    # urllib3 derives "no connection could be made" from its timeouts.
-    refused = isinstance(error, urllib3.exceptions.NewConnectionError)
-    return ours or (isinstance(error, urllib3.exceptions.TimeoutError) and not refused)
-
-
-def _is_gibberish(error: BaseException) -> bool:
-    broken = (http.client.RemoteDisconnected, http.client.IncompleteRead)
-    header = urllib3.exceptions.InvalidHeader
-    return isinstance(error, http.client.HTTPException | header) and not isinstance(error, broken)
 
 
 def _is_local(host: str) -> bool:
