@@ -10,14 +10,6 @@ from exporter.yandex.calls import CallRecord
 from exporter.yandex.errors import REMEDIES, NotFound
 
 COLOURS = {"red": "31", "green": "32", "yellow": "33", "blue": "34", "grey": "90", "bold": "1"}
-STATUS_COLOURS = {
-    "QUEUED": "blue",
-    "RUNNING": "blue",
-    "PAUSED": "yellow",
-    "STOPPED": "grey",
-    "FAILED": "red",
-    "FINISHED": "green",
-}
 
 
 class Console:

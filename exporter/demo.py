@@ -67,11 +67,6 @@ def demo(arguments: argparse.Namespace, environ: Mapping[str, str], out: Console
 
 
 def _settings(given: Mapping[str, Any], cloud: Simulator) -> dict[str, Any]:
-    for key in ("config", "auth", "executions", "executions_file", "workflows", "folders"):
-        if key in given:
-            raise ConfigError(
-                [f"{key}: the demo watches its own executions; start without a command to serve"]
-            )
     named = [{"id": id_, "alias": f"demo-{n:02}"} for n, id_ in enumerate(cloud.execution_ids(), 1)]
     return {
         **{key: value for key, value in given.items() if key not in ITS_OWN},

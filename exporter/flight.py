@@ -7,16 +7,20 @@ from collections.abc import Iterable
 from exporter.outcome import Outcome
 from exporter.targets import ExecutionTarget
 from exporter.yandex.calls import Budget
-from exporter.yandex.errors import Unauthorized
+from exporter.yandex.errors import BadRequest, Forbidden, NotFound, RateLimited, Unauthorized
+
+ACCEPTED = {kind.reason for kind in (Forbidden, NotFound, BadRequest, RateLimited)}
+"""Answers that say no to a target, and so yes to the token."""
 
 
 class Flight:
     """One collection under way, for those who make it and those who wait for it.
 
     A call that is refused (401) may mean that the token is bad, or only that execution. So nothing new is
-    asked until a call that is under way shows that the token is good after all; if none does, nothing
-    more is asked. One execution that is refused costs no other its data, and a bad token costs few calls.
-    A flight that inherits the `refusal` in which the last one ended asks for one execution first.
+    asked until a call that is under way, or one more, has a verdict: if the token is good after all, the
+    asking goes on; if that is refused as well, nothing more is asked. One execution that is refused costs
+    no other its data, and a bad token costs few calls. A flight that inherits the `refusal` in which the
+    last one ended asks for one execution first.
 
     `_lock` guards all that is private; `finished` is set when nothing more will come;
     `histories_refused` is written once, by whoever is refused a history first.
@@ -37,10 +41,12 @@ class Flight:
         self.histories_refused: Unauthorized | None = None
         self._lock = threading.Lock()
         self._pending: deque[ExecutionTarget] = deque()
+        self._taken: set[str] = set()
         self._outcomes: dict[str, Outcome] = {}
         self._left = len(targets)
         self._refusal = refusal
         self._inherited = refusal is not None
+        self._refusals = int(self._inherited)
         self._accepted = False
         self._workers = 0
         self._asking = 0
@@ -60,7 +66,7 @@ class Flight:
             if self._refusal is None:
                 wanted = min(limit, self._workers + len(self._pending))
             else:
-                wanted = int(self._inherited)
+                wanted = int(self._may_ask_one())
             hired = max(0, wanted - self._workers)
             self._workers += hired
             return hired
@@ -68,13 +74,15 @@ class Flight:
     def take(self) -> ExecutionTarget | None:
         """Take the next target to ask for; None if the worker is not wanted any more."""
         with self._lock:
-            stopped = self._refusal is not None and not (self._inherited and not self._asking)
+            stopped = self._refusal is not None and not self._may_ask_one()
             if stopped or not self._pending or self.budget.spent:
                 self._workers -= 1
                 self._end_if_over()
                 return None
             self._asking += 1
-            return self._pending.popleft()
+            target = self._pending.popleft()
+            self._taken.add(target.id)
+            return target
 
     def note(self, outcome: Outcome) -> None:
         """Take what is known of a target that is still being read."""
@@ -87,12 +95,12 @@ class Flight:
             self._outcomes[outcome.target.id] = outcome
             self._asking -= 1
             self._left -= 1
-            if outcome.fresh or outcome.reason != Unauthorized.reason:
-                self._refusal, self._accepted = None, True
-            elif self._accepted:
-                self._accepted = False
-            else:
-                self._refusal = Unauthorized(outcome.message, outcome.http_code)
+            if outcome.fresh or outcome.reason in ACCEPTED:
+                self._refusal, self._refusals, self._accepted = None, 0, True
+            elif outcome.reason == Unauthorized.reason:
+                self._refused(Unauthorized(outcome.message, outcome.http_code))
+            elif self._inherited:
+                self._refusal, self._refusals = None, 0
             self._inherited = False
             self._end_if_over()
 
@@ -100,7 +108,7 @@ class Flight:
         """Forget an inherited refusal on which no call has had a verdict yet."""
         with self._lock:
             if self._inherited:
-                self._refusal, self._inherited = None, False
+                self._refusal, self._refusals, self._inherited = None, 0, False
 
     def close(self) -> None:
         """Ask for nothing more, and let nobody wait any longer."""
@@ -108,16 +116,42 @@ class Flight:
             self._pending.clear()
             self.finished.set()
 
+    def _refused(self, refusal: Unauthorized) -> None:
+        self._refusals += 1
+        if self._accepted:
+            # The token was good a moment ago: it takes a second refusal to doubt it.
+            self._accepted = False
+        else:
+            self._refusal = refusal
+
+    def _may_ask_one(self) -> bool:
+        """Whether, in doubt of the token, one more call may tell."""
+        return not self._asking and (self._inherited or self._refusals < 2)
+
+    def _is_refused(self) -> bool:
+        in_doubt = self._refusal is not None and not self._asking
+        return in_doubt and not (self._may_ask_one() and self._pending)
+
     def _end_if_over(self) -> None:
-        refused = self._refusal is not None and not self._inherited and not self._asking
-        if not self._left or refused:
+        if not self._left or self._is_refused():
             self.finished.set()
 
     @property
-    def refusal(self) -> Unauthorized | None:
-        """The refusal that is in force: what was not asked for is not read because of it."""
+    def suspicious(self) -> bool:
+        """Whether the flight still has to find out about the refusal that it inherited."""
         with self._lock:
-            return self._refusal
+            return self._inherited
+
+    @property
+    def refusal(self) -> Unauthorized | None:
+        """The refusal on account of which the rest was not asked for, if that is what ended the asking."""
+        with self._lock:
+            return self._refusal if self._is_refused() else None
+
+    def asked(self, execution_id: str) -> bool:
+        """Whether a target was asked for."""
+        with self._lock:
+            return execution_id in self._taken
 
     def outcomes(self) -> dict[str, Outcome]:
         """Return what is known so far, by execution ID."""

@@ -13,7 +13,8 @@ class Outcome:
 
     `execution` is None when there is no valid data; `http_code` is that of the last attempt, 0 if
     it had no answer; `reason` and `message` say what failed, empty if nothing did; times are Unix
-    seconds. `fresh` is data read in this collection, `cached` an answer that cost no call.
+    seconds. `fresh` is data read in this collection, `cached` an answer that cost no call, `sent` whether
+    the API was asked at all where there is neither.
     """
 
     target: ExecutionTarget
@@ -26,6 +27,7 @@ class Outcome:
     last_success: float | None = None
     fresh: bool = False
     cached: bool = False
+    sent: bool = True
 
     @property
     def success(self) -> bool:

@@ -37,6 +37,8 @@ FAILED_RECHECK = 300.0
 """Seconds to leave alone an execution that does not exist, or a recheck that failed."""
 LASTING = {NotFound.reason, Forbidden.reason, BadRequest.reason, BadResponse.reason}
 """Failures that asking again at once will not mend."""
+HANDICAP = 60.0
+"""Seconds by which what failed stands behind the others in the queue, since it may have held them up."""
 JOINABLE = 0.75
 """The share of its own time for which a collection may wait for another one instead of beginning."""
 
@@ -50,7 +52,7 @@ class Scraper:
     keeps the scrape waiting. Each call ends with its budget. Where one collection needs several turns,
     others have theirs in between.
 
-    `_lock` guards `_flights`, `_refusal` and `_latest`.
+    `_lock` guards `_joinable`, `_flights`, `_closed`, `_refusal` and `_latest`.
     """
 
     def __init__(
@@ -74,7 +76,9 @@ class Scraper:
         self._scrapes = Workers(concurrency)
         self._probes = Workers(max(1, concurrency // 2))
         self._lock = threading.Lock()
-        self._flights: dict[_Key, Flight] = {}
+        self._joinable: dict[tuple[_Key, bool], Flight] = {}
+        self._flights: set[Flight] = set()
+        self._closed = False
         self._refusal: Unauthorized | None = None
         self._latest: tuple[_Key, float, Collection] | None = None
 
@@ -101,9 +105,10 @@ class Scraper:
         return latest[2]
 
     def close(self) -> None:
-        """End every collection; the calls under way end with their own time limit."""
+        """End every collection, later ones too; calls under way end with their own time limit."""
         with self._lock:
-            flights = list(self._flights.values())
+            self._closed = True
+            flights = list(self._flights)
         for flight in flights:
             flight.close()
         self._scrapes.close()
@@ -112,31 +117,36 @@ class Scraper:
     def _join(self, key: _Key, budget: Budget, *, probe: bool) -> tuple[Flight, bool]:
         """Return the flight of these targets if it leaves us our time, else a new one."""
         with self._lock:
-            flight = self._flights.get(key)
+            flight = self._joinable.get((key, probe))
             watched = bool(budget.observers)
             if flight and not watched and flight.budget.remaining() >= budget.remaining() * JOINABLE:
                 return flight, True
             flight = Flight(key, budget, self._clock.time(), None if probe else self._refusal)
+            self._flights.add(flight)
             if not watched:
-                self._flights[key] = flight
+                self._joinable[key, probe] = flight
+            if self._closed:
+                flight.close()
             return flight, False
 
     def _fly(self, flight: Flight, *, probe: bool) -> Collection:
         """Make a collection, and let those know who count and log."""
-        self._memory.reserve(len(flight.targets))
         workers = self._probes if probe else self._scrapes
+        if not probe:
+            self._memory.reserve(len(flight.targets) * (1 + (self._max_steps or 0)))
         try:
             flight.enqueue(*self._sorted(flight.targets))
             self._hire(flight, workers)
-            if flight.refusal is not None and not flight.finished.wait(flight.budget.remaining() / 4):
+            if flight.suspicious and not flight.finished.wait(flight.budget.remaining() / 4):
                 flight.trust()
                 self._hire(flight, workers)
             flight.finished.wait(flight.budget.remaining())
         finally:
             flight.close()
             with self._lock:
-                if self._flights.get(flight.targets) is flight:
-                    del self._flights[flight.targets]
+                self._flights.discard(flight)
+                if self._joinable.get((flight.targets, probe)) is flight:
+                    del self._joinable[flight.targets, probe]
         collection = self._collection(flight, probe=probe)
         if not probe:
             with self._lock:
@@ -147,22 +157,19 @@ class Scraper:
         return collection
 
     def _sorted(self, targets: _Key) -> tuple[list[Outcome], list[ExecutionTarget]]:
-        """Return what is known, and what must be asked for: the longest waiting first.
-
-        What failed the last time, and may have held up the others, comes last.
-        """
+        """Return what is known, and what must be asked for: the longest waiting first."""
         now = self._clock.monotonic()
         known: list[Outcome] = []
-        due: list[tuple[bool, float, ExecutionTarget]] = []
+        due: list[tuple[float, ExecutionTarget]] = []
         for target in targets:
             record = self._memory.get(target.id)
             if record is not None and now < record.ask_after:
                 known.append(self._kept(record.outcome, target))
             elif record is not None:
-                due.append((bool(record.outcome.reason), record.asked, target))
+                due.append((record.asked + HANDICAP * bool(record.outcome.reason), target))
             else:
-                due.append((False, float("-inf"), target))
-        return known, [target for _, _, target in sorted(due, key=lambda each: each[:2])]
+                due.append((float("-inf"), target))
+        return known, [target for _, target in sorted(due, key=lambda each: each[0])]
 
     def _kept(self, outcome: Outcome, target: ExecutionTarget) -> Outcome:
         kept = replace(outcome, target=target, at=self._clock.time(), fresh=False, cached=True)
@@ -171,13 +178,15 @@ class Scraper:
     def _collection(self, flight: Flight, *, probe: bool) -> Collection:
         known = flight.outcomes()
         missing = flight.refusal or BudgetSpent("the scrape's budget ended before this execution was read")
-        outcomes = tuple(known.get(t.id) or self._missed(t, missing) for t in flight.targets)
+        outcomes = tuple(
+            known.get(t.id) or self._missed(t, missing, sent=flight.asked(t.id)) for t in flight.targets
+        )
         took = self._clock.monotonic() - flight.began
         return Collection(outcomes, flight.started, took, flight.budget.seconds, probe)
 
-    def _missed(self, target: ExecutionTarget, error: ApiError) -> Outcome:
+    def _missed(self, target: ExecutionTarget, error: ApiError, *, sent: bool) -> Outcome:
         """Return the outcome of a target that was not read in time; it is not remembered."""
-        return self._failed(target, error, self._memory.get(target.id))
+        return replace(self._failed(target, error, self._memory.get(target.id)), sent=sent)
 
     def _hire(self, flight: Flight, workers: Workers) -> None:
         for _ in range(flight.hire(workers.size)):
@@ -193,7 +202,7 @@ class Scraper:
 
     def _read(self, target: ExecutionTarget, flight: Flight) -> Outcome:
         if not self._calls.acquire(flight.budget.remaining()):
-            return self._missed(target, NotSent("no time was left for the call"))
+            return self._missed(target, NotSent("no time was left for the call"), sent=False)
         try:
             return self._asked(target, flight)
         finally:
@@ -201,25 +210,25 @@ class Scraper:
 
     def _asked(self, target: ExecutionTarget, flight: Flight) -> Outcome:
         """Ask for one target and remember the outcome; what was not sent has none."""
-        asked = self._clock.monotonic()
+        asked, generation = self._clock.monotonic(), self._memory.generation
+
+        def record(outcome: Outcome) -> Record:
+            return Record(outcome, asked, self._ask_after(outcome))
+
         try:
             outcome = self._fetched(target, flight)
         except NotSent as error:
-            return self._missed(target, error)
+            return self._missed(target, error, sent=False)
         except ApiError as error:
-            return self._remember_failure(target, error, asked)
+            failure = error
         except Exception:
             log.exception("reading an execution failed in an unforeseen way")
-            unforeseen = BadResponse("the answer could not be handled; see the log")
-            return self._remember_failure(target, unforeseen, asked)
-        return self._memory.update(target.id, lambda _: Record(outcome, asked, self._ask_after(outcome)))
-
-    def _remember_failure(self, target: ExecutionTarget, error: ApiError, asked: float) -> Outcome:
-        def record(last: Record | None) -> Record:
-            outcome = self._failed(target, error, last)
-            return Record(outcome, asked, self._ask_after(outcome))
-
-        return self._memory.update(target.id, record)
+            failure = BadResponse("the answer could not be handled; see the log")
+        else:
+            return self._memory.update(target.id, lambda _: record(outcome), generation)
+        return self._memory.update(
+            target.id, lambda last: record(self._failed(target, failure, last)), generation
+        )
 
     def _fetched(self, target: ExecutionTarget, flight: Flight) -> Outcome:
         execution = self._client.execution(target.id, flight.budget)

@@ -98,7 +98,7 @@ class Telemetry:
 
     def _note_contact(self, collection: Collection) -> None:
         """Judge the API by what it said in this collection; no contact changes nothing."""
-        asked = [o for o in collection.outcomes if not o.cached]
+        asked = [o for o in collection.outcomes if o.sent and not o.cached]
         # That one execution is slow or broken, which is what a probe is for, says nothing of the API.
         if not asked or (collection.probe and all(o.reason in OF_ONE_TARGET for o in asked)):
             return

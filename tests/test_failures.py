@@ -165,18 +165,37 @@ def test_a_refused_token_ends_the_asking(cloud: Simulator) -> None:
     assert cloud.count("Execution.Get") <= 4
 
 
-def test_one_execution_that_answers_401_costs_no_other_its_data(cloud: Simulator) -> None:
-    """Even the first of all, with one call at a time, is asked last from the second collection on."""
+@pytest.mark.parametrize("concurrency", [1, 2, 20])
+def test_one_execution_that_answers_401_costs_no_other_its_data(cloud: Simulator, concurrency: int) -> None:
+    """Even the first of all, with one call at a time: another call shows that the token is good."""
     first = TARGETS[0].id
     cloud.faults.add(FaultRule(Fault.STATUS, target=first, code=401))
-    together = collect(scraper(cloud, concurrency=20))
-    assert {id_ for id_, outcome in together.items() if not outcome.success} == {first}
-    made = scraper(cloud, concurrency=1)
-    collect(made)
+    made = scraper(cloud, concurrency=concurrency)
     for _ in range(3):
         outcomes = collect(made)
         assert {id_ for id_, outcome in outcomes.items() if not outcome.success} == {first}
         assert (outcomes[first].http_code, outcomes[first].reason) == (401, "unauthorized")
+
+
+@pytest.mark.parametrize("kind", [Fault.REFUSE, Fault.STALL])
+def test_a_call_that_fails_otherwise_says_nothing_of_the_token(cloud: Simulator, kind: Fault) -> None:
+    """A bad token costs few calls, though every other call breaks before it can be refused."""
+    for target in TARGETS[::2]:
+        cloud.faults.add(FaultRule(kind, target=target.id, times=3))
+    cloud.faults.add(FaultRule(Fault.STATUS, code=401))
+    outcomes = collect(scraper(cloud, concurrency=1))
+    assert not any(outcome.success for outcome in outcomes.values())
+    assert len({call.target for call in cloud.calls}) <= 4
+
+
+def test_what_is_slow_is_not_told_to_be_refused(cloud: Simulator) -> None:
+    """While calls are under way a refusal is no verdict: what they do not bring in time is late."""
+    cloud.faults.add(FaultRule(Fault.STATUS, target=TARGETS[0].id, code=401))
+    cloud.faults.add(FaultRule(Fault.STALL))
+    outcomes = collect(scraper(cloud, concurrency=4), 0.3)
+    assert outcomes[TARGETS[0].id].http_code == 401
+    others = {(o.http_code, o.reason, o.sent) for id_, o in outcomes.items() if id_ != TARGETS[0].id}
+    assert others == {(0, "budget", True), (0, "budget", False)}
 
 
 def test_while_a_token_is_refused_one_execution_is_asked_for(cloud: Simulator) -> None:

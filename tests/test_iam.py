@@ -399,17 +399,31 @@ def test_who_was_refused_gets_what_another_renewed(desk: Desk, counting: Countin
 def test_a_fresh_token_that_is_refused_as_well_makes_no_storm(
     desk: Desk, counting: Counting, clock: ToldClock
 ) -> None:
-    """When nothing helps, a renewal is tried every ten seconds and no more."""
-    for _ in range(100):
+    """While nothing helps, renewals become rarer: after ten seconds, twenty, forty, at most ten minutes."""
+    start, renewals = clock.now, []
+    for _ in range(400):
+        issued = counting.issued
         desk.renew(desk.token())
-        clock.sleep(0.25)
-    assert counting.issued == 4
+        if counting.issued > max(issued, 1):
+            renewals.append(clock.now - start)
+        clock.sleep(5)
+    assert renewals == [0, 10, 30, 70, 150, 310, 630, 1230, 1830]
+
+
+def test_a_renewal_long_after_the_last_is_no_storm(desk: Desk, counting: Counting, clock: ToldClock) -> None:
+    """Who revokes tokens once a day finds them renewed at once."""
+    for _ in range(3):
+        stale = desk.token()
+        assert desk.renew(stale) != stale
+        clock.sleep(20_000)
+    assert len(desk.records) == counting.issued
 
 
 def test_the_same_token_again_is_no_fresher_token(desk: Desk, counting: Counting) -> None:
-    """The metadata service may repeat itself."""
+    """The metadata service may repeat itself; what was not obtained is not counted."""
     counting.fixed = "same"
     assert desk.renew(desk.token()) is None
+    assert (counting.issued, len(desk.records)) == (2, 1)
 
 
 def test_a_renewal_that_fails_is_no_fresher_token(desk: Desk, counting: Counting) -> None:

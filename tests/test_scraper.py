@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 
 import pytest
+from conftest import ToldClock
 from processes import until
 from test_failures import TARGETS, by_id, scraper
 
@@ -14,7 +15,8 @@ from exporter.scraper import Scraper
 from exporter.simulator import Fault, FaultRule, Simulator
 from exporter.targets import ExecutionTarget
 from exporter.workers import Turns
-from exporter.yandex.calls import Budget, SystemClock
+from exporter.yandex.calls import Budget, CallRecord, SystemClock
+from exporter.yandex.history import History
 
 FLOW = "dfqworkflow"
 STALLED = tuple(ExecutionTarget(f"dfq-stalled-{n}") for n in range(40))
@@ -196,22 +198,100 @@ def test_the_latest_collection_is_that_of_the_same_targets_and_not_old(cloud: Si
     assert made.latest(TARGETS[:1], PATIENT) is None
 
 
+def failed(name: str, asked: float) -> Record:
+    """Return the record of a call that failed."""
+    return Record(Outcome(ExecutionTarget(name), 0.0, reason="timeout"), asked, float("-inf"))
+
+
+@pytest.mark.parametrize(("seconds", "place"), [(30.0, 19), (90.0, 0)])
+def test_who_failed_once_is_behind_the_others_for_a_minute_only(
+    cloud: Simulator, told_clock: ToldClock, seconds: float, place: int
+) -> None:
+    """Where the time is never enough for all, one failure does not put an execution last for ever."""
+    memory = Memory()
+    made = scraper(cloud, memory, concurrency=1, clock=told_clock)
+    made.collect(TARGETS, Budget.of(PATIENT, told_clock))
+    bad = TARGETS[0].id
+    memory.update(bad, lambda _: failed(bad, told_clock.now - seconds))
+    told_clock.now += 1
+    cloud.clear_calls()
+    made.collect(TARGETS, Budget.of(PATIENT, told_clock))
+    assert [call.target for call in cloud.calls].index(bad) == place
+
+
+def test_a_scrape_under_way_does_not_undo_what_a_reload_asks_for(
+    cloud: Simulator, beside: ThreadPoolExecutor
+) -> None:
+    """What it reads by the old configuration is read again by the new one, and not in an hour."""
+    cloud.put("dfq-ended", status="FINISHED", started_at=1.0, duration=1.0, workflow_id=FLOW)
+    cloud.faults.add(FaultRule(Fault.LATENCY, latency=0.3, times=1))
+    memory, target = Memory(), (ExecutionTarget("dfq-ended"),)
+    old = beside.submit(collect, scraper(cloud, memory), target, PATIENT)
+    assert cloud.wait_in_flight(1, 5.0)
+    memory.ask_all_again()
+    assert old.result(5).outcomes[0].success
+    assert collect(scraper(cloud, memory, max_steps=5), target, PATIENT).outcomes[0].history is not None
+
+
+def test_the_end_is_the_end_of_every_collection(cloud: Simulator, beside: ThreadPoolExecutor) -> None:
+    """Also of one that a later one has displaced, of a debugged probe, and of one that begins after it."""
+    made = scraper(cloud, concurrency=8)
+    seen: list[CallRecord] = []
+    debugged = Budget.of(PATIENT, SystemClock(), (seen.append,))
+    waiting = [
+        beside.submit(collect, made, STALLED[:2], PATIENT / 2),
+        beside.submit(collect, made, STALLED[:2], PATIENT),
+        beside.submit(made.collect, STALLED[2:3], debugged, probe=True),
+    ]
+    assert cloud.wait_in_flight(5, 5.0)
+    made.close()
+    for each in waiting:
+        assert not any(outcome.success for outcome in each.result(5).outcomes)
+    assert beside.submit(collect, made, TARGETS, PATIENT).result(5).outcomes[0].reason == "budget"
+
+
+def test_a_scrape_does_not_join_a_probe(cloud: Simulator, beside: ThreadPoolExecutor) -> None:
+    """It has the scrape's share of the calls, and is the latest collection."""
+    made = scraper(cloud, concurrency=2)
+    probe = beside.submit(collect, made, STALLED[:1], PATIENT, probe=True)
+    assert cloud.wait_in_flight(1, 5.0)
+    scrape = collect(made, STALLED[:1], PATIENT)
+    assert (scrape.probe, probe.result(5).probe) == (False, True)
+    assert made.latest(STALLED[:1], PATIENT) is scrape
+
+
+def test_what_was_never_sent_says_nothing_of_the_api(cloud: Simulator) -> None:
+    """An outcome tells whether anybody was asked, so that `up` is judged by those only."""
+    made = scraper(cloud, concurrency=1)
+    outcomes = collect(made, (*STALLED[:1], *TARGETS), 0.2).outcomes
+    assert [outcome.sent for outcome in outcomes] == [True] + [False] * len(TARGETS)
+
+
 def test_the_memory_forgets_what_was_used_least() -> None:
-    """It holds so many records, and twice as many as there are targets at the least."""
+    """It holds so much, steps included, and twice as much as is watched at the least."""
     memory = Memory(size=2)
 
-    def put(name: str) -> None:
-        memory.update(name, lambda _: Record(Outcome(ExecutionTarget(name), 0.0), 0.0, 0.0))
+    def put(name: str, steps: int = 0) -> None:
+        entries = [{"id": f"step-{n}"} for n in range(steps)]
+        history = History.from_json({"execution": {"id": name}, "entries": entries}, steps)
+        outcome = Outcome(ExecutionTarget(name), 0.0, history=history)
+        memory.update(name, lambda _: Record(outcome, 0.0, 0.0))
+
+    def kept(names: str) -> str:
+        return "".join(name for name in names if memory.get(name))
 
     for name in "ab":
         put(name)
     assert memory.get("a")
     put("c")
-    assert [bool(memory.get(name)) for name in "abc"] == [True, False, True]
-    memory.reserve(2)
-    put("d")
+    assert kept("abc") == "ac"
+    memory.reserve(4)
+    put("d", steps=5)
+    assert kept("acd") == "acd"
     put("e")
-    assert [bool(memory.get(name)) for name in "abcde"] == [True, False, True, True, True]
+    assert kept("acde") == "cde"
+    put("c", steps=7)
+    assert kept("cde") == "c"
 
 
 def test_two_who_write_at_once_lose_nothing() -> None:

@@ -16,7 +16,8 @@ from exporter.yandex.sources import (
 
 _FIRST_PAUSE = 1.0
 _LONGEST_PAUSE = 60.0
-_RENEWAL_INTERVAL = 10.0  # between renewals that a refusal asks for
+_FIRST_INTERVAL = 10.0  # between renewals that a refusal asks for; doubles while they do not help
+_LONGEST_INTERVAL = 600.0
 _LEAST = 0.1  # seconds; with less there is no point in asking
 _SHORTEST_LIFE = 60.0  # of an issued token, however far apart the clocks are
 
@@ -57,6 +58,7 @@ class IamAuth:
         self._held: _Held | None = None
         self._refused: collections.deque[str] = collections.deque(maxlen=16)
         self._renewed_at = float("-inf")
+        self._interval = _FIRST_INTERVAL
         self._failures = 0
         self._paused_until = float("-inf")
         self._message = ""
@@ -89,7 +91,7 @@ class IamAuth:
             if stale not in self._refused:
                 self._refused.append(stale)
             if self._usable() is None and self._may_renew():
-                self._renewed_at = self._clock.monotonic()
+                self._note_renewal()
                 self._issue(_share(budget, 0.8))
             return self._usable()
 
@@ -99,7 +101,14 @@ class IamAuth:
 
     def _may_renew(self) -> bool:
         now = self._clock.monotonic()
-        return now >= self._paused_until and now - self._renewed_at >= _RENEWAL_INTERVAL
+        return now >= self._paused_until and now - self._renewed_at >= self._interval
+
+    def _note_renewal(self) -> None:
+        """Space the renewals more while one follows another; one in a long while does not count."""
+        now = self._clock.monotonic()
+        follows = now - self._renewed_at < 2 * _LONGEST_INTERVAL
+        self._interval = min(2 * self._interval, _LONGEST_INTERVAL) if follows else _FIRST_INTERVAL
+        self._renewed_at = now
 
     @contextlib.contextmanager
     def _turn(self, seconds: float) -> Iterator[bool]:
@@ -124,9 +133,11 @@ class IamAuth:
         except ApiError as error:
             self._failed(error)
             return
-        self._failures = 0
+        same = self._held is not None and self._held.token.value == token.value
+        recovered, self._failures = self._failures > 0, 0
         self._held = self._hold(token)
-        self._observe(TokenRecord(ok=True, expires_at=token.expires_at, message=""))
+        if recovered or not same:
+            self._observe(TokenRecord(ok=True, expires_at=token.expires_at, message=""))
 
     def _hold(self, token: Token) -> _Held:
         if token.expires_at is None:

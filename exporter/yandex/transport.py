@@ -42,6 +42,7 @@ from exporter.yandex.sockets import Resolver, TimedAdapter
 from exporter.yandex.translation import FOREIGN, Failure, causes, translated
 
 _CHUNK = 64 * 1024
+_INSTANT = 0.001  # seconds; no time at all is no time limit
 _LARGE = 1024 * 1024
 _MAX_ERROR_BODY = 64 * 1024
 _FIRST_BACKOFF = 0.2  # seconds; doubles with each attempt
@@ -81,7 +82,7 @@ class Transport:
         """
         error: ApiError = NotSent("no time was left for the call")
         for attempt in range(self._limits.retries + 1):
-            if not self._rate.admit(budget):
+            if not self._rate.admit(budget) or budget.spent:
                 break
             outcome = self._attempt(request, budget, attempt)
             if isinstance(outcome, Response):
@@ -114,9 +115,7 @@ class Transport:
         return outcome
 
     def _exchange(self, request: Request, budget: Budget) -> Response | Failure:
-        left = budget.remaining()
-        if left <= 0:
-            return Failure(NotSent("no time was left for the call"))
+        left = max(budget.remaining(), _INSTANT)
         try:
             with self._ask(request, min(left, self._limits.timeout)) as answer:
                 return self._read(answer, request, budget)
