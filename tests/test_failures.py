@@ -85,14 +85,16 @@ def cloud() -> Iterator[Simulator]:
 def scraper(
     cloud: Simulator,
     memory: Memory | None = None,
+    *,
     concurrency: int = 8,
     max_steps: int | None = None,
     clock: Clock | None = None,
+    rate: float | None = None,
 ) -> Scraper:
     """Return a scraper over the simulator, with a short patience."""
     clock = clock or SystemClock()
     limits = Limits(
-        timeout=0.4, requests_per_second=None, max_response_bytes=1 << 20, retries=2, pool=concurrency
+        timeout=0.4, requests_per_second=rate, max_response_bytes=1 << 20, retries=2, pool=concurrency
     )
     transport = Transport(limits, clock, observe=lambda _: None, jitter=random.Random(1))
     auth = IamAuth(StaticToken(cloud.token), clock, lambda _: None)
