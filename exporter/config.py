@@ -154,7 +154,7 @@ class History(Section):
     enabled: Switch = Field(
         default=False, description="Also read the steps of each execution: one more call for each."
     )
-    max_steps: Annotated[int, whole(1, 1000)] = Field(
+    max_steps: Annotated[int, whole(0, 10_000)] = Field(
         200, description="Steps of an execution that get series of their own."
     )
 
@@ -172,7 +172,8 @@ class Scrape(Section):
 
     @model_validator(mode="after")
     def _time_remains(self) -> Self:
-        if self.timeout_offset >= self.timeout:
+        # A short timeout alone is no mistake: it caps what remains of Prometheus' own, less the offset.
+        if "timeout_offset" in self.model_fields_set and self.timeout_offset >= self.timeout:
             offset, timeout = units.duration_text(self.timeout_offset), units.duration_text(self.timeout)
             raise Refused(f"timeout_offset, {offset}, must be smaller than timeout, {timeout}")
         return self

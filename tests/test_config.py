@@ -142,7 +142,7 @@ WRONG: list[tuple[Any, str]] = [
     ({"lookback": "3651d"}, "lookback: '3651d': must be at most 3650d"),
     ({"lookback": 1e300}, "must be at most 3650d"),
     ({"api": {"max_response_bytes": "16 parsecs"}}, "not a size; write it like 16MiB"),
-    ({"api": {"max_response_bytes": 1023}}, "1023: must be at least 1KiB"),
+    ({"api": {"max_response_bytes": 0}}, "0: must be at least 1 byte"),
     ({"api": {"max_response_bytes": "2TiB"}}, "must be at most 1TiB"),
     ({"api": {"concurrency": 0}}, "api.concurrency: 0: must be a whole number from 1 to 1024"),
     ({"api": {"concurrency": 1.5}}, "1.5: must be a whole number from 1 to 1024"),
@@ -576,6 +576,12 @@ def test_what_kubernetes_puts_into_a_pod_is_no_mistyped_setting(service: str) ->
     for name in (f"{service}_PORT", "YC_WORKFLOW_WEB__PORT"):
         with pytest.raises(ConfigError, match=f"{name}: unknown variable"):
             load({}, {**ENVIRON, name: "9000"})
+
+
+def test_a_short_timeout_needs_no_shorter_offset(tmp_path: Path) -> None:
+    """The default offset is taken from Prometheus' time, which the timeout caps."""
+    settings = load({}, {**ENVIRON, **written(tmp_path / "config.yml", {"scrape": {"timeout": "300ms"}})})
+    assert (settings.scrape.timeout, settings.scrape.timeout_offset) == (0.3, 0.5)
 
 
 def test_a_token_may_stand_in_the_file(tmp_path: Path) -> None:

@@ -211,8 +211,8 @@ def _duration(value: object) -> float:
 
 def _size(value: object) -> int:
     number = units.size(value)
-    if number < 1024:
-        raise Refused("must be at least 1KiB")
+    if number < 1:
+        raise Refused("must be at least 1 byte")
     return number
 
 
