@@ -23,6 +23,7 @@ from typing import Any
 import bcrypt
 import yaml
 
+from exporter.strictyaml import StrictLoader
 from exporter.yandex.secrets import one_line
 
 log = logging.getLogger(__name__)
@@ -87,19 +88,6 @@ class Admission(enum.Enum):
     LATER = enum.auto()
 
 
-class _Loader(yaml.SafeLoader):
-    """YAML in which a key that comes twice is an error: the second would win in silence."""
-
-    def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
-        seen = set()
-        for key_node, _ in node.value:
-            if isinstance(key_node.value, str) and key_node.value in seen:
-                said = f"the key {key_node.value} comes twice; keep one"
-                raise yaml.constructor.ConstructorError(None, None, said, key_node.start_mark)
-            seen |= {key_node.value} if isinstance(key_node.value, str) else set()
-        return super().construct_mapping(node, deep)
-
-
 def read(path: Path) -> WebConfig:
     """Read the file; raises OSError, or ValueError that names key, value and remedy."""
     top = _section(_parsed(path), TOP_KEYS, "")
@@ -117,9 +105,7 @@ def read(path: Path) -> WebConfig:
 
 def _parsed(path: Path) -> Any:
     try:
-        return yaml.load(path.read_text(encoding="utf-8-sig"), _Loader)  # noqa: S506  # a SafeLoader
-    except OSError:
-        raise
+        return yaml.load(path.read_text(encoding="utf-8-sig"), StrictLoader)  # noqa: S506  # a safe loader
     except UnicodeDecodeError:
         raise ValueError(f"{path}: not UTF-8; save it as UTF-8") from None
     except yaml.YAMLError as error:
@@ -127,9 +113,8 @@ def _parsed(path: Path) -> Any:
         where = f":{mark.line + 1}:{mark.column + 1}" if mark else ""
         said = getattr(error, "problem", None) or "not YAML"
         raise ValueError(f"{path}{where}: cannot be read: {one_line(said)}") from None
-    except Exception:  # noqa: BLE001  # PyYAML lets out whatever a tag, a date or deep nesting does to it
-        said = "cannot be read: a value does not fit its tag or its form; write it in quotes"
-        raise ValueError(f"{path}: {said}") from None
+    except RecursionError:
+        raise ValueError(f"{path}: is nested too deep") from None
 
 
 def _shown(value: object) -> str:

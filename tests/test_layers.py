@@ -25,7 +25,7 @@ ROWS = (
     {"yandex.translation"},
     {"yandex.calls"},
     {"yandex.sockets", "yandex.history"},
-    {"yandex.models", "yandex.errors"},
+    {"yandex.models", "yandex.errors", "strictyaml"},
     {"yandex.secrets"},
 )
 SETTINGS = (
@@ -39,7 +39,8 @@ SETTINGS = (
     {"settings.fields"},
     {"settings.addresses", "settings.nearest", "settings.units"},
     {"settings.refusal"},
-    {"yandex.models", "yandex.secrets"},
+    {"yandex.models", "strictyaml"},
+    {"yandex.secrets"},
 )
 """The rows of the settings, which stand beside the others and know nothing of them but what an ID is."""
 ALONE = {"health": set[str](), "logformat": {"yandex.secrets"}}

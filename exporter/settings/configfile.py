@@ -7,16 +7,11 @@ from typing import Any
 
 import yaml
 
+from exporter.strictyaml import NotMeant, StrictLoader
 from exporter.yandex.secrets import one_line, redact
-
-try:
-    from yaml import CSafeLoader as _SafeLoader
-except ImportError:  # a PyYAML that was built without libyaml is ten times slower, and no worse
-    from yaml import SafeLoader as _SafeLoader  # type: ignore[assignment]
 
 MAX_FILE_BYTES = 16 * 1024 * 1024
 _CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f\ud800-\udfff\ufffe\uffff]")
-_KINDS = {"bool": "true or false", "int": "a whole number", "float": "a number", "timestamp": "a date"}
 _UNKNOWN_TAG = re.compile(r"could not determine a constructor for (the tag '.*')")
 _REMEDIES = (
     ("undefined alias", '; quote names with *, as "*-order"'),
@@ -39,34 +34,6 @@ class FileProblem(ValueError):
 
 class Unreadable(FileProblem):
     """The file cannot be had at all: its name may be wrong."""
-
-
-class _Loader(_SafeLoader):
-    """YAML in which a key that comes twice is an error, and a value that is not of its kind has a line."""
-
-    def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
-        seen = set()
-        for key_node, _ in node.value if isinstance(node, yaml.MappingNode) else ():
-            key = key_node.value
-            if isinstance(key, str) and key != "<<":
-                if key in seen:
-                    text = f"the key {one_line(redact(key), 80)} comes twice; keep one"
-                    raise FileProblem(text, _line(key_node))
-                seen.add(key)
-        return super().construct_mapping(node, deep)
-
-    def construct_object(self, node: Any, deep: bool = False) -> Any:
-        try:
-            return super().construct_object(node, deep)
-        except (ValueError, KeyError, AttributeError, IndexError, OverflowError):
-            if not isinstance(node, yaml.ScalarNode):
-                raise
-            kind = node.tag.rpartition(":")[2]
-            text = repr(one_line(redact(node.value), 60))
-            raise FileProblem(
-                f"{text}: is not {_KINDS.get(kind, kind)}; quote it, without a tag, if it is text",
-                _line(node),
-            ) from None
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,9 +83,12 @@ def read(path: Path) -> Document:
     """Return what the file says; raises FileProblem, which says where and why."""
     text = _text(path)
     try:
-        loader = _Loader(text)
+        loader = StrictLoader(text)
         root = loader.get_single_node()
         tree = loader.construct_document(root) if root is not None else None
+    except NotMeant as error:
+        said = f"{error.value}: {error.problem}" if error.value else str(error.problem)
+        raise FileProblem(said, error.line) from None
     except yaml.YAMLError as error:
         raise _translated(error, text) from None
     except RecursionError:
