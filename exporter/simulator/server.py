@@ -118,7 +118,8 @@ class CloudServer(ThreadingHTTPServer):
         self.cloud = cloud
         self.stopping = threading.Event()
         self._guard = threading.Lock()
-        self._connections: dict[socket.socket, threading.Thread] = {}
+        self._connections: set[socket.socket] = set()
+        self._serving: list[threading.Thread] = []
         self._thread = threading.Thread(target=self._loop, name="simulator", daemon=True)
         super().__init__(address, _Handler)
 
@@ -137,27 +138,30 @@ class CloudServer(ThreadingHTTPServer):
             self._thread.join(_JOIN_SECONDS)
         self.server_close()
         with self._guard:
-            left = dict(self._connections)
+            left, threads = set(self._connections), list(self._serving)
         for connection in left:
             with contextlib.suppress(OSError):
                 connection.shutdown(socket.SHUT_RDWR)
         deadline = time.monotonic() + _JOIN_SECONDS
-        for thread in left.values():
+        for thread in threads:
             thread.join(max(0.0, deadline - time.monotonic()))
 
     def process_request(self, request: Any, client_address: Any) -> None:
-        """Start a connection's thread, and remember both."""
+        """Start a connection's thread, and remember both: the thread until it has ended, to be waited for."""
         thread = threading.Thread(
             target=self.process_request_thread, args=(request, client_address), daemon=True
         )
         with self._guard:
-            self._connections[request] = thread
+            self._connections.add(request)
         thread.start()
+        with self._guard:
+            self._serving = [each for each in self._serving if each.is_alive()]
+            self._serving.append(thread)
 
     def shutdown_request(self, request: Any) -> None:
         """Close a connection, and forget it."""
         with self._guard:
-            self._connections.pop(request, None)
+            self._connections.discard(request)
         super().shutdown_request(request)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
