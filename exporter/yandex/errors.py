@@ -77,7 +77,7 @@ class AuthFailed(ApiError):
 
 
 class BadResponse(ApiError):
-    """An answer that is not what this API says: not JSON, too large, another execution."""
+    """An answer that is not what this API says: not JSON, too large, about something else."""
 
     reason = "bad_response"
     remedy = "The answer is not one of this API. Check api.endpoint, the proxy and api.max_response_bytes."
@@ -112,7 +112,9 @@ class NotFound(Refused):
     """404: there is no such thing, or no longer."""
 
     reason = "not_found"
-    remedy = "There is no such execution. Is the ID whole, was it deleted, is api.endpoint right?"
+    remedy = (
+        "There is no such execution, workflow or folder. Is the ID whole? Deleted? Is api.endpoint right?"
+    )
 
 
 class RateLimited(Refused):

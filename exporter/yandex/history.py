@@ -65,7 +65,7 @@ class _Entry:
             id=fields.label("id"),
             title=fields.label("title"),
             type=fields.label("type"),
-            status=fields.member("status", StepStatus, StepStatus.UNKNOWN),
+            status=fields.member(StepStatus, StepStatus.UNKNOWN),
             start=fields.timestamp(),
             duration=fields.duration(),
             attempts=fields.attempts(),

@@ -93,12 +93,20 @@ class Execution:
     @classmethod
     def from_json(cls, body: object) -> Self:
         """Read the answer of Execution.Get; raises ValueError if there is no execution in it."""
-        fields = Fields(execution_of(body))
+        return cls.of(execution_of(body))
+
+    @classmethod
+    def of(cls, raw: object) -> Self:
+        """Read an execution or its preview; raises ValueError if it is no object or has no valid id.
+
+        A preview never has an `error`, so the code of a failed one is UNSPECIFIED.
+        """
+        fields = Fields(json_object(raw, "the execution"))
         execution_id = fields.raw.get("id")
         if not valid_id(execution_id):
             raise ValueError("the execution has no valid id")
         workflow_id = fields.raw.get("workflowId")
-        status = fields.member("status", Status, Status.UNKNOWN)
+        status = fields.member(Status, Status.UNKNOWN)
         return cls(
             id=str(execution_id),
             workflow_id=str(workflow_id) if valid_id(workflow_id) else "",
@@ -174,14 +182,11 @@ class Fields:
         self.raw = raw
         self.unread: list[str] = []
 
-    def member(self, key: str, kind: type[_Member], unknown: _Member) -> _Member:
-        """Return the member that the field names, else `unknown`, which counts as not read."""
-        value = self.raw.get(key)
-        # An enum value that protobuf has no name for is printed as its number; True is no number.
-        spoken = type(value) is int or isinstance(value, str)
-        found = next((m for m in kind if spoken and value in {m.name, m.value}), unknown)
+    def member(self, kind: type[_Member], unknown: _Member, name: str = "status") -> _Member:
+        """Return the member that `status` names, else `unknown`, which counts as not read, as `name`."""
+        found = _member(kind, self.raw.get("status")) or unknown
         if found is unknown:
-            self.unread.append("status")
+            self.unread.append(name)
         return found
 
     def timestamp(self) -> int | None:
@@ -200,9 +205,7 @@ class Fields:
     def label(self, key: str) -> str:
         """Return a text that can be a label's value: encodable, and not long."""
         value = self.raw.get(key)
-        if not isinstance(value, str):
-            return ""
-        return value[:_LABEL_LIMIT].encode("utf-8", "replace").decode("utf-8")
+        return label_text(value) if isinstance(value, str) else ""
 
     def error(self, *, failed: bool) -> ErrorDetail | None:
         """Return what `error` says; None if there is no error and the execution has not failed."""
@@ -242,6 +245,21 @@ def json_object(value: object, what: str) -> Mapping[str, Any]:
     if not isinstance(value, dict):
         raise ValueError(f"{what} is not a JSON object")  # noqa: TRY004 - one error for all malformed input
     return value
+
+
+def label_text(text: str) -> str:
+    """Return the text as it can stand in a label: encodable, at most 128 characters."""
+    return text[:_LABEL_LIMIT].encode("utf-8", "replace").decode("utf-8")
+
+
+def _member(kind: type[_Member], value: object) -> _Member | None:
+    # An enum value that protobuf has no name for is printed as its number; True is no number.
+    try:
+        if isinstance(value, str):
+            return kind[value]
+        return kind(value) if type(value) is int else None
+    except (KeyError, ValueError):
+        return None
 
 
 def _error_class(code: str) -> str:
