@@ -113,7 +113,7 @@ class NotFound(Refused):
 
     reason = "not_found"
     remedy = (
-        "There is no such execution, workflow or folder. Is the ID whole? Deleted? Is api.endpoint right?"
+        "There is no such execution, workflow or folder. Is it deleted, its ID cut, or api.endpoint wrong?"
     )
 
 

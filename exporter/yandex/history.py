@@ -1,10 +1,28 @@
 """What the entries of an execution's history come to: taken together by step; payloads are never kept."""
 
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Self
 
 from exporter.yandex.models import NANOS, Fields, Step, StepStatus, execution_of, json_object, seconds
+
+_ACTIVE = frozenset({StepStatus.STARTED, StepStatus.CANCEL_REQUESTED})
+
+
+@dataclass(frozen=True, slots=True)
+class StepRun:
+    """One entry of a history, for those who count: `duration` in seconds, None if not stated.
+
+    `error_class` is "" unless the entry has an `error` or is FAILED; `retries` are the attempts after
+    the first.
+    """
+
+    step_id: str
+    status: StepStatus
+    error_class: str
+    retries: int
+    duration: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -13,8 +31,10 @@ class History:
 
     `steps` are distinct, in order of start, at most as many as asked for; `over_limit` is how many
     more there were. The counts (`by_status`, dense; `failed`; `retries`) are over all entries, so
-    they know of iterations. `unread` has the field's name once for each value that could not be
-    read: status, duration, started_at, attempts.
+    they know of iterations. `runs` has every entry that says its step, in the API's order, without
+    a cap; `active` how many entries of a step are at work now, for each step that has one. `unread`
+    has the field's name once for each value that could not be read: status, duration, started_at,
+    attempts, error_code.
     """
 
     steps: tuple[Step, ...]
@@ -23,6 +43,8 @@ class History:
     retries: int
     over_limit: int
     unread: tuple[str, ...]
+    runs: tuple[StepRun, ...]
+    active: tuple[tuple[str, int], ...]
 
     @classmethod
     def from_json(cls, body: object, max_steps: int) -> Self:
@@ -34,14 +56,18 @@ class History:
         entries = [_Entry.read(item) for item in found or ()]
         steps = _aggregate(entries)
         kept = steps[: max(0, max_steps)]
-        statuses = [entry.status for entry in entries]
+        runs = tuple(entry.run for entry in entries if entry.run.step_id)
+        statuses = Counter(entry.run.status for entry in entries)
+        active = Counter(run.step_id for run in runs if run.status in _ACTIVE)
         return cls(
             steps=kept,
-            by_status=tuple((status, statuses.count(status)) for status in StepStatus),
-            failed=statuses.count(StepStatus.FAILED),
-            retries=sum(max(0, (entry.attempts or 0) - 1) for entry in entries),
+            by_status=tuple((status, statuses[status]) for status in StepStatus),
+            failed=statuses[StepStatus.FAILED],
+            retries=sum(entry.run.retries for entry in entries),
             over_limit=len(steps) - len(kept),
             unread=tuple(name for entry in entries for name in entry.unread),
+            runs=runs,
+            active=tuple(active.items()),
         )
 
 
@@ -49,10 +75,9 @@ class History:
 class _Entry:
     """One entry of a history; times in nanoseconds, so that sums and differences stay exact."""
 
-    id: str
+    run: StepRun
     title: str
     type: str
-    status: StepStatus
     start: int | None
     duration: int | None
     attempts: int | None
@@ -61,14 +86,22 @@ class _Entry:
     @classmethod
     def read(cls, item: object) -> Self:
         fields = Fields(item if isinstance(item, dict) else {})
+        status = fields.member(StepStatus, StepStatus.UNKNOWN)
+        error = fields.error(failed=status is StepStatus.FAILED)
+        duration, attempts = fields.duration(), fields.attempts()
         return cls(
-            id=fields.label("id"),
+            run=StepRun(
+                step_id=fields.label("id"),
+                status=status,
+                error_class=error.error_class if error else "",
+                retries=max(0, (attempts or 0) - 1),
+                duration=seconds(duration),
+            ),
             title=fields.label("title"),
             type=fields.label("type"),
-            status=fields.member(StepStatus, StepStatus.UNKNOWN),
             start=fields.timestamp(),
-            duration=fields.duration(),
-            attempts=fields.attempts(),
+            duration=duration,
+            attempts=attempts,
             unread=tuple(fields.unread),
         )
 
@@ -80,8 +113,8 @@ class _Entry:
 def _aggregate(entries: Iterable[_Entry]) -> tuple[Step, ...]:
     groups: dict[str, list[_Entry]] = {}
     for entry in entries:
-        if entry.id:
-            groups.setdefault(entry.id, []).append(entry)
+        if entry.run.step_id:
+            groups.setdefault(entry.run.step_id, []).append(entry)
     steps = [_step(group) for group in groups.values()]
     # Steps that have not started yet come last.
     return tuple(sorted(steps, key=lambda step: (step.started_at is None, step.started_at or 0)))
@@ -93,10 +126,10 @@ def _step(group: list[_Entry]) -> Step:
     start = min((entry.start for entry in group if entry.start is not None), default=None)
     end = max((entry.end for entry in group if entry.end is not None), default=None)
     return Step(
-        id=last.id,
+        id=last.run.step_id,
         title=last.title,
         type=last.type,
-        status=last.status,
+        status=last.run.status,
         started_at=seconds(start),
         duration=None if start is None or end is None else (end - start) / NANOS,
         attempts=max((entry.attempts for entry in group if entry.attempts is not None), default=None),
