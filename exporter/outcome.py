@@ -1,26 +1,29 @@
 """What one collection knows of its targets: frozen values, between the API's and the page's."""
 
-from dataclasses import dataclass
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import KW_ONLY, dataclass, field
 
-from exporter.targets import ExecutionTarget
+from exporter.cron import Cron
+from exporter.standing import NOTHING, Standing
+from exporter.targets import ExecutionTarget, FolderTarget, Target, WorkflowTarget
 from exporter.yandex.history import History
 from exporter.yandex.models import Execution
+from exporter.yandex.workflows import Workflow
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
-    """What one collection knows of one execution.
+class Outcome(ABC):
+    """What one collection knows of one target.
 
-    `execution` is None when there is no valid data; `http_code` is that of the last attempt, 0 if
-    it had no answer; `reason` and `message` say what failed, empty if nothing did; times are Unix
-    seconds. `fresh` is data read in this collection, `cached` an answer that cost no call, `sent` whether
-    the API was asked at all where there is neither.
+    `http_code` is that of the last attempt, 0 if it had no answer; `reason` and `message` say what
+    failed, empty if nothing did; times are Unix seconds. `fresh` is data read in this collection,
+    `cached` an answer that cost no call, `sent` whether the API was asked at all where there is neither.
     """
 
-    target: ExecutionTarget
+    target: Target
     at: float
-    execution: Execution | None = None
-    history: History | None = None
+    _: KW_ONLY
     http_code: int = 0
     reason: str = ""
     message: str = ""
@@ -28,6 +31,35 @@ class Outcome:
     fresh: bool = False
     cached: bool = False
     sent: bool = True
+
+    @property
+    @abstractmethod
+    def success(self) -> bool:
+        """Whether there is valid data."""
+
+    @property
+    def ended(self) -> bool:
+        """Whether this is valid data that will not change any more."""
+        return False
+
+    @property
+    def weight(self) -> int:
+        """How much there is to remember."""
+        return 1
+
+    @property
+    def unread(self) -> tuple[str, ...]:
+        """The fields whose values could not be read, each as often as that was so."""
+        return ()
+
+
+@dataclass(frozen=True, slots=True)
+class ExecutionOutcome(Outcome):
+    """What is known of one execution; `execution` is None when there is no valid data."""
+
+    target: ExecutionTarget
+    execution: Execution | None = None
+    history: History | None = None
 
     @property
     def success(self) -> bool:
@@ -39,6 +71,59 @@ class Outcome:
         """Whether this is valid data that will not change any more."""
         return self.execution is not None and self.execution.status.terminal
 
+    @property
+    def weight(self) -> int:
+        """How much there is to remember: the execution, and its steps."""
+        return 1 + (len(self.history.steps) if self.history else 0)
+
+    @property
+    def unread(self) -> tuple[str, ...]:
+        """The fields of the execution and its history that could not be read."""
+        execution = self.execution.unread if self.execution else ()
+        return execution + (self.history.unread if self.history else ())
+
+
+@dataclass(frozen=True, slots=True)
+class WorkflowOutcome(Outcome):
+    """What is known of one workflow and its executions.
+
+    `listed`: all its executions were listed in this collection, so what `standing` says of now is so.
+    `workflow` and `cron` are the last that were read, None if there is none; `active_steps` are the steps
+    under way, by step ID.
+    """
+
+    target: WorkflowTarget
+    listed: bool = False
+    workflow: Workflow | None = None
+    cron: Cron | None = None
+    standing: Standing = NOTHING
+    active_steps: Mapping[str, int] = field(default_factory=dict)
+    unreadable: tuple[str, ...] = ()
+
+    @property
+    def success(self) -> bool:
+        """Whether all its executions were listed now."""
+        return self.listed
+
+    @property
+    def unread(self) -> tuple[str, ...]:
+        """The fields of the workflow and its executions that could not be read."""
+        return self.unreadable
+
+
+@dataclass(frozen=True, slots=True)
+class FolderOutcome(Outcome):
+    """What is known of one folder; `found` are its workflows as they were listed last, unfiltered."""
+
+    target: FolderTarget
+    listed: bool = False
+    found: tuple[Workflow, ...] = ()
+
+    @property
+    def success(self) -> bool:
+        """Whether its workflows were listed now."""
+        return self.listed
+
 
 @dataclass(frozen=True, slots=True)
 class Collection:
@@ -48,8 +133,16 @@ class Collection:
     targets that a request named, not the configuration.
     """
 
-    outcomes: tuple[Outcome, ...]
+    executions: tuple[ExecutionOutcome, ...]
     started: float
     seconds: float
+    _: KW_ONLY
     allowed: float = 0.0
     probe: bool = False
+    workflows: tuple[WorkflowOutcome, ...] = ()
+    folders: tuple[FolderOutcome, ...] = ()
+
+    @property
+    def all(self) -> tuple[Outcome, ...]:
+        """Return the outcomes of every kind of target."""
+        return (*self.executions, *self.workflows, *self.folders)

@@ -1,15 +1,17 @@
-"""What to watch: the executions that the configuration names. How they are read is for others."""
+"""What to watch: executions, workflows and folders. How they are read is for others."""
 
 import logging
 import os
 import re
 import threading
-from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from fnmatch import fnmatchcase
 from pathlib import Path
+from typing import ClassVar
 
 from exporter.yandex.models import valid_id
 from exporter.yandex.secrets import one_line, redact
+from exporter.yandex.workflows import Workflow
 
 log = logging.getLogger(__name__)
 
@@ -20,8 +22,59 @@ MAX_FILE_BYTES = 8 * 1024 * 1024
 class ExecutionTarget:
     """One execution to watch; the alias is a name for people, empty if there is none."""
 
+    kind: ClassVar[str] = "execution"
+
     id: str
     alias: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class WorkflowTarget:
+    """A workflow to watch whole; `expected_success_interval` in seconds, None if there is no expectation."""
+
+    kind: ClassVar[str] = "workflow"
+
+    id: str
+    expected_success_interval: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class FolderTarget:
+    """A folder whose workflows are watched: those that a pattern includes and none excludes.
+
+    `include` and `exclude` are globs of workflow names; no `include` is every name. `labels` are those
+    that a workflow must have, all of them, with just these values.
+    """
+
+    kind: ClassVar[str] = "folder"
+
+    id: str
+    include: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
+    labels: tuple[tuple[str, str], ...] = ()
+
+    def takes(self, workflow: Workflow) -> bool:
+        """Whether this folder's filters let a workflow through."""
+        included = not self.include or any(fnmatchcase(workflow.name, glob) for glob in self.include)
+        excluded = any(fnmatchcase(workflow.name, glob) for glob in self.exclude)
+        return included and not excluded and set(self.labels) <= set(workflow.labels)
+
+
+Target = ExecutionTarget | WorkflowTarget | FolderTarget
+
+
+@dataclass(frozen=True, slots=True)
+class Watched:
+    """The targets of one collection, each kind with each ID once."""
+
+    executions: tuple[ExecutionTarget, ...] = ()
+    workflows: tuple[WorkflowTarget, ...] = ()
+    folders: tuple[FolderTarget, ...] = ()
+
+    @property
+    def all(self) -> tuple[Target, ...]:
+        """Return the targets of every kind."""
+        return (*self.executions, *self.workflows, *self.folders)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,29 +112,29 @@ def read_ids(path: Path) -> FileContents:
 
 
 class Targets:
-    """The configured executions: those of the configuration, then those of `executions_file`.
+    """The configured targets, the executions of `executions_file` among them.
 
     The file is read again when it changes; while it cannot be read, what it said last holds.
-    `_lock` guards `_signature` and `_all`.
+    `_lock` guards `_signature` and `_now`.
     """
 
-    def __init__(self, executions: Sequence[ExecutionTarget], executions_file: Path | None = None) -> None:
-        self._configured = tuple(executions)
+    def __init__(self, configured: Watched, executions_file: Path | None = None) -> None:
+        self._configured = configured
         self._file = executions_file
         self._lock = threading.Lock()
         self._signature: tuple[int, ...] = ()
-        self._all = self._configured
+        self._now = configured
 
-    def executions(self) -> tuple[ExecutionTarget, ...]:
-        """Return every execution to watch, each ID once; the same tuple while nothing changes."""
+    def now(self) -> Watched:
+        """Return every target to watch; the same value while nothing changes."""
         if self._file is None:
             return self._configured
         with self._lock:
             signature = self._stat(self._file)
             if signature != self._signature:
                 self._signature = signature
-                self._all = self._merged(self._file)
-            return self._all
+                self._now = replace(self._configured, executions=self._executions(self._file))
+            return self._now
 
     @staticmethod
     def _stat(path: Path) -> tuple[int, ...]:
@@ -91,22 +144,19 @@ class Targets:
             return (error.errno or -1,)
         return (stat.st_mtime_ns, stat.st_size, stat.st_ino)
 
-    def _merged(self, path: Path) -> tuple[ExecutionTarget, ...]:
+    def _executions(self, path: Path) -> tuple[ExecutionTarget, ...]:
         try:
             contents = read_ids(path)
         except (OSError, ValueError) as error:
             reason = error.strerror if isinstance(error, OSError) else str(error)
-            fields = {"file": str(path), "error": reason, "kept": len(self._all)}
+            fields = {"file": str(path), "error": reason, "kept": len(self._now.executions)}
             log.warning("executions_file cannot be read; its last contents hold", extra={"fields": fields})
-            return self._all
+            return self._now.executions
         for problem in contents.problems[:20]:
             log.warning("line of executions_file left out", extra={"fields": {"error": problem}})
-        known = {target.id for target in self._configured}
+        configured = self._configured.executions
+        known = {target.id for target in configured}
         added = tuple(ExecutionTarget(id_) for id_ in contents.ids if id_ not in known)
-        log.info(
-            "executions_file read",
-            extra={
-                "fields": {"file": str(path), "executions": len(added), "bad_lines": len(contents.problems)}
-            },
-        )
-        return self._configured + added
+        fields = {"file": str(path), "executions": len(added), "bad_lines": len(contents.problems)}
+        log.info("executions_file read", extra={"fields": fields})
+        return configured + added

@@ -1,0 +1,296 @@
+"""What has been counted of one workflow's executions, and what must be remembered to count none twice.
+
+Everything goes by execution ID. What is told here are facts, of a list or of a single call, in any order
+and as often as one likes: an execution that has ended has ended for good, so what was counted once is not
+counted again, and an older answer that comes late changes nothing.
+
+Of what has ended only that is remembered which a later list may show again. A list reaches back to `floor`;
+whatever started before it and is not under watch has been dealt with.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from types import MappingProxyType
+from typing import Any
+
+from exporter.records import SETTLED, Facts, Look, Record, earlier, later
+from exporter.standing import (
+    ACTIVE,
+    DURATION_BOUNDS,
+    STEP_BOUNDS,
+    STEP_ENDS,
+    Exemplar,
+    Group,
+    Key,
+    Run,
+    Standing,
+)
+from exporter.yandex.history import History
+from exporter.yandex.models import NANOS, Execution, Status, Step, StepStatus
+
+OVERLAP = 600.0
+"""Seconds that a list reaches back before the newest start, for executions that become visible late."""
+LONGEST_RUN = 172_800.0
+"""Seconds that an execution may run: what started earlier cannot change any more."""
+MOST_RECORDS = 100_000
+MOST_STEPS_OVER = 1000
+
+
+class Account:
+    """The counts of one workflow. Not safe between threads; the ledger holds its lock around it.
+
+    The keys of `totals`: `("started",)`; `("completed", status)`; `("failures", error class)`;
+    `("seconds", bound)` for the bucket that a duration falls into, and `("seconds", "sum")` in nanoseconds;
+    `("step_completed", step, status)`; `("step_failures", step, error class)`; `("step_retries", step)`;
+    `("step_seconds", step, bound or "sum")`.
+    """
+
+    def __init__(self, facts: Facts | None = None) -> None:
+        self.facts = facts or Facts()
+        self.records: dict[str, Record] = {}
+        self.totals: dict[Key, int] = {}
+        self.exemplars: dict[float, Exemplar] = {}
+        self.changed_records: set[str] = set()
+        self.changed_totals: set[Key] = set()
+        self.changed_facts = False
+        self._open: dict[str, None] = {}
+        self._over: set[str] = set()
+
+    def restore(self, records: Mapping[str, Record], totals: Mapping[Key, int]) -> None:
+        """Take what a file has kept."""
+        self.records.update(records)
+        self.totals.update(totals)
+        self._open = {id_: None for id_, record in self.records.items() if not record.settled}
+
+    def see(self, execution: Execution, look: Look) -> bool:
+        """Take what a list shows of an execution; say whether it is news."""
+        look.show(execution)
+        self._note_last(execution)
+        known = self.records.get(execution.id)
+        if known is not None:
+            return self._progress(execution, known, look.max_steps)
+        if self._is_settled(execution):
+            self._remember_for_a_while(execution, look)
+            return False
+        if self._started_since(execution, look):
+            self._add(("started",))
+        if not execution.status.terminal:
+            self._put(execution.id, Record(execution.status, execution.started_at))
+        elif self._ended_since(execution, look):
+            self._complete(execution, look.max_steps, None)
+        else:
+            self._remember_for_a_while(execution, look)
+        return True
+
+    def learn(self, execution: Execution, max_steps: int | None) -> bool:
+        """Take what a call for an execution under watch has answered; say whether it is news."""
+        known = self.records.get(execution.id)
+        if known is None:
+            return False
+        self._note_last(execution)
+        error = execution.error
+        news = self._progress(execution, known, max_steps, error.error_class if error else None)
+        if execution.status.terminal:
+            self.classify(execution.id, error.error_class if error else "OTHER")
+        return news
+
+    def miss(self, execution_id: str) -> None:
+        """Note that an execution was not found; at the second time it is forgotten, and never counted."""
+        known = self.records.get(execution_id)
+        if known is None or known.status.terminal:
+            return
+        self._put(execution_id, None if known.missing else replace(known, missing=True))
+
+    def classify(self, execution_id: str, error_class: str) -> None:
+        """Count a failed execution by its class, if that has not been done."""
+        known = self.records.get(execution_id)
+        if known is not None and known.owes_class:
+            self._add(("failures", error_class))
+            self._put(execution_id, replace(known, owes_class=False))
+
+    def settle_steps(self, execution_id: str, history: History | None, max_steps: int) -> None:
+        """Count the steps of an execution that ended, once; None: they are not to be had."""
+        known = self.records.get(execution_id)
+        if known is None or not known.owes_steps:
+            return
+        self._put(execution_id, replace(known, owes_steps=False))
+        if history is None:
+            return
+        self.admit(history.steps, max_steps)
+        for run in history.runs:
+            if run.step_id not in self.facts.steps or run.status not in STEP_ENDS:
+                continue
+            self._add(("step_completed", run.step_id, run.status.name))
+            self._add(("step_retries", run.step_id), run.retries)
+            if run.status is StepStatus.FAILED:
+                self._add(("step_failures", run.step_id, run.error_class or "OTHER"))
+            if run.duration is not None:
+                self._observe(("step_seconds", run.step_id), STEP_BOUNDS, run.duration)
+
+    def admit(self, steps: Iterable[Step], max_steps: int) -> None:
+        """Give steps series of their own, at most so many; what is over is counted."""
+        known = dict(self.facts.steps)
+        for step in steps:
+            if step.id in known or len(known) < max_steps:
+                known[step.id] = (step.type, step.title)
+            elif len(self._over) < MOST_STEPS_OVER:
+                self._over.add(step.id)
+        if known != self.facts.steps:
+            self._change(steps=MappingProxyType(known))
+
+    def complete(self, look: Look, now: float) -> None:
+        """Take that a look has shown all there is; forget what no later one will count again."""
+        facts = self.facts
+        # A start in the future would keep the next lists from what starts until then.
+        newest = facts.newest if look.newest is None else later(facts.newest, min(look.newest, look.began))
+        reach = look.since if newest is None else newest - OVERLAP
+        floor = reach if facts.floor is None else max(facts.floor, reach)
+        baseline = facts.baseline if facts.looked else look.baseline
+        self._change(looked=True, newest=newest, floor=floor, baseline=baseline)
+        if look.max_steps is None:
+            for id_ in [id_ for id_ in self._open if self.records[id_].owes_steps]:
+                self._put(id_, replace(self.records[id_], owes_steps=False))
+        self._forget(min(floor, now - look.window), look.shown)
+
+    def open(self) -> tuple[tuple[str, Record], ...]:
+        """Return the executions that are still to be asked for: active, or owing something."""
+        return tuple((id_, self.records[id_]) for id_ in self._open)
+
+    def standing(self, totals: Mapping[Key, int], now: float, window: float) -> Standing:
+        """Return what a page says, with these totals."""
+        facts = self.facts
+        active = {status: Group() for status in ACTIVE}
+        recent = dict.fromkeys(Status, 0)
+        for record in self.records.values():
+            if record.status in active and not record.missing:
+                group = active[record.status]
+                active[record.status] = Group(group.count + 1, earlier(group.oldest, record.started))
+            if record.started is not None and record.started > now - window:
+                recent[record.status] += 1
+        return Standing(
+            active=active,
+            recent=recent,
+            totals=totals,
+            exemplars=dict(self.exemplars),
+            steps=facts.steps,
+            steps_over_limit=len(self._over),
+            last_started=facts.last_started,
+            last_completed=facts.last_completed,
+            last_success=facts.last_success,
+            last_failure=facts.last_failure,
+        )
+
+    def _is_settled(self, execution: Execution) -> bool:
+        """Whether an execution that is not remembered has been dealt with."""
+        started, floor = execution.started_at, self.facts.floor
+        return started is not None and floor is not None and started <= floor
+
+    def _started_since(self, execution: Execution, look: Look) -> bool:
+        """Whether an execution that is seen for the first time started after the first look."""
+        return self._is_since(execution.started_at, look)
+
+    def _ended_since(self, execution: Execution, look: Look) -> bool:
+        """Whether an execution that is seen for the first time ended after the first look."""
+        return self._is_since(execution.ended_at, look)
+
+    def _is_since(self, at: float | None, look: Look) -> bool:
+        if self.facts.looked:
+            return at is None or self.facts.baseline is None or at > self.facts.baseline
+        return at is not None and look.instant is not None and at > look.instant
+
+    def _remember_for_a_while(self, execution: Execution, look: Look) -> None:
+        """Keep what has ended, uncounted, where a later list may show it or the recent window holds it."""
+        started, ended = execution.started_at, execution.ended_at
+        if not execution.status.terminal:
+            return
+        recent = started is None or started > look.began - look.window
+        doubtful = look.first and (ended is None or ended > look.began - SETTLED)
+        if recent or doubtful:
+            self._put(execution.id, Record(execution.status, started))
+
+    def _progress(
+        self, execution: Execution, known: Record, max_steps: int | None, error_class: str | None = None
+    ) -> bool:
+        """Take the state of an execution that is remembered; what has ended stays as it is."""
+        if known.status.terminal:
+            return False
+        if execution.status.terminal:
+            self._complete(execution, max_steps, error_class)
+            return True
+        started = known.started if execution.started_at is None else execution.started_at
+        record = Record(execution.status, started)
+        if record != known:
+            self._put(execution.id, record)
+        return record != known
+
+    def _complete(self, execution: Execution, max_steps: int | None, error_class: str | None) -> None:
+        """Count an execution that has ended."""
+        status, duration = execution.status, execution.duration
+        self._add(("completed", status.name))
+        if duration is not None:
+            bound = self._observe(("seconds",), DURATION_BOUNDS, duration)
+            if execution.ended_at is not None:
+                self.exemplars[bound] = Exemplar(execution.id, duration, execution.ended_at)
+        failed = status is Status.FAILED
+        if failed and error_class is not None:
+            self._add(("failures", error_class))
+        owes_class = failed and error_class is None
+        self._put(execution.id, Record(status, execution.started_at, owes_class, max_steps is not None))
+
+    def _note_last(self, execution: Execution) -> None:
+        """Take the newest start and the newest ends; the order in which they are told does not matter."""
+        facts, end = self.facts, execution.ended_at
+        told: dict[str, Any] = {"last_started": later(facts.last_started, execution.started_at)}
+        if end is not None and execution.duration is not None:
+            if facts.last_completed is None or end > facts.last_completed.end:
+                told["last_completed"] = Run(execution.status, end, execution.duration)
+            if execution.status is Status.FINISHED:
+                told["last_success"] = later(facts.last_success, end)
+            if execution.status is Status.FAILED:
+                told["last_failure"] = later(facts.last_failure, end)
+        self._change(**told)
+
+    def _forget(self, before: float, shown: set[str]) -> None:
+        """Forget what has ended and started before an instant; with too much left, raise the floor."""
+        gone = [
+            id_
+            for id_, record in self.records.items()
+            if record.settled and (id_ not in shown if record.started is None else record.started <= before)
+        ]
+        for id_ in gone:
+            self._put(id_, None)
+        excess = len(self.records) - MOST_RECORDS
+        if excess > 0:
+            ended = [(r.started or 0.0, id_) for id_, r in self.records.items() if r.settled]
+            for started, id_ in sorted(ended)[: excess + MOST_RECORDS // 10]:
+                self._put(id_, None)
+                self._change(floor=max(self.facts.floor or 0.0, started))
+
+    def _put(self, execution_id: str, record: Record | None) -> None:
+        self.changed_records.add(execution_id)
+        if record is None:
+            self.records.pop(execution_id, None)
+        else:
+            self.records[execution_id] = record
+        if record is None or record.settled:
+            self._open.pop(execution_id, None)
+        else:
+            self._open[execution_id] = None
+
+    def _add(self, key: Key, by: int = 1) -> None:
+        if by:
+            self.totals[key] = self.totals.get(key, 0) + by
+            self.changed_totals.add(key)
+
+    def _observe(self, prefix: Key, bounds: tuple[float, ...], seconds: float) -> float:
+        """Count a duration; return the bound of its bucket."""
+        bound = next((bound for bound in bounds if seconds <= bound), float("inf"))
+        self._add((*prefix, str(bound)))
+        self._add((*prefix, "sum"), round(seconds * NANOS))
+        return bound
+
+    def _change(self, **facts: Any) -> None:
+        changed = {name: value for name, value in facts.items() if getattr(self.facts, name) != value}
+        if changed:
+            self.facts = replace(self.facts, **changed)
+            self.changed_facts = True

@@ -1,0 +1,129 @@
+"""What must be remembered to count no execution twice: of each one, of its workflow, of a look at it."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any, Self
+
+from exporter.standing import Run
+from exporter.yandex.models import Execution, Status
+
+SETTLED = 3600.0
+"""Seconds before the first look at which an execution that has ended needs no remembering."""
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """An execution that is remembered: its last status and its start.
+
+    `owes_class`, `owes_steps`: its error code, its history are still to be read. `missing`: it was not
+    found, once.
+    """
+
+    status: Status
+    started: float | None
+    owes_class: bool = False
+    owes_steps: bool = False
+    missing: bool = False
+
+    @property
+    def settled(self) -> bool:
+        """Whether it has ended and nothing more is wanted of it."""
+        return self.status.terminal and not (self.owes_class or self.owes_steps)
+
+    def to_json(self) -> tuple[Any, ...]:
+        """Return it as a JSON array."""
+        return (self.status.value, self.started, self.owes_class, self.owes_steps, self.missing)
+
+    @classmethod
+    def of(cls, row: Iterable[Any]) -> Self:
+        """Read it from a JSON array."""
+        status, started, *flags = row
+        return cls(Status(status), started, *map(bool, flags))
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What is known of the workflow beside single executions.
+
+    `baseline`: what ended before it had ended before the first look. `newest` is the newest start that
+    a complete list has shown, `floor` how far back the next one must reach; both None before the first.
+    """
+
+    looked: bool = False
+    baseline: float | None = None
+    newest: float | None = None
+    floor: float | None = None
+    last_started: float | None = None
+    last_completed: Run | None = None
+    last_success: float | None = None
+    last_failure: float | None = None
+    steps: Mapping[str, tuple[str, str]] = field(default_factory=lambda: MappingProxyType({}))
+
+    def to_json(self) -> dict[str, Any]:
+        """Return them as a JSON object."""
+        plain = {name: getattr(self, name) for name in self.__slots__}
+        run = self.last_completed
+        last = None if run is None else [run.status.value, run.end, run.duration]
+        return {**plain, "last_completed": last, "steps": dict(self.steps)}
+
+    @classmethod
+    def of(cls, plain: Mapping[str, Any]) -> Self:
+        """Read them from a JSON object."""
+        run = plain["last_completed"]
+        last = None if run is None else Run(Status(run[0]), run[1], run[2])
+        steps = {id_: (str(type_), str(title)) for id_, (type_, title) in plain["steps"].items()}
+        return cls(**{**plain, "last_completed": last, "steps": MappingProxyType(steps)})
+
+
+@dataclass(slots=True)
+class Look:
+    """One reading of a workflow's list, from its first page to its last, over several scrapes if need be.
+
+    `since` and `began` are Unix seconds, `window` seconds; `first`: nothing has been counted yet. `newest` is
+    the newest start that was shown until the look was `resumed`: what starts while it goes on may be on a
+    page that has passed. `latest` is the newest time of the first page. Only who has begun it changes it.
+    """
+
+    workflow_id: str
+    since: float
+    began: float
+    window: float
+    first: bool
+    max_steps: int | None
+    token: str = ""
+    pages: int = 0
+    skipped: int = 0
+    latest: float | None = None
+    newest: float | None = None
+    resumed: bool = False
+    shown: set[str] = field(default_factory=set)
+
+    def show(self, execution: Execution) -> None:
+        """Note an execution of a page, for `newest`, `latest` and `shown`."""
+        self.shown.add(execution.id)
+        started, ended = execution.started_at, execution.ended_at
+        if not self.resumed:
+            self.newest = later(self.newest, started)
+        if not self.pages:
+            self.latest = later(later(self.latest, started), ended)
+
+    @property
+    def instant(self) -> float | None:
+        """What ended after it ended after the look had begun; None on the first page, which tells no before."""
+        return max(self.began, self.latest or 0.0) if self.pages else None
+
+    @property
+    def baseline(self) -> float:
+        """What ended before it had ended before this look; for the looks after it, by the cloud's own clock."""
+        return max(min(self.latest or 0.0, self.began), self.began - SETTLED)
+
+
+def later(known: float | None, told: float | None) -> float | None:
+    """Return the later of two instants, each of which may be unknown."""
+    return known if told is None else told if known is None else max(known, told)
+
+
+def earlier(known: float | None, told: float | None) -> float | None:
+    """Return the earlier of two instants, each of which may be unknown."""
+    return known if told is None else told if known is None else min(known, told)
