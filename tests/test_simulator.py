@@ -791,11 +791,10 @@ def test_latency_and_payloads_change_while_it_runs(cloud: Simulator) -> None:
     """Over HTTP and in Python alike; every answer is late and heavy, histories too."""
     caller, path = Caller(cloud), "/_simulator/conditions"
     execution = cloud.execution_ids()[1]
-    assert caller.ask(path).json == {"latency": 0.0, "payload_bytes": 0}
-    assert caller.ask(path, "POST", b'{"payload_bytes": 5000}').json == {
-        "latency": 0.0,
-        "payload_bytes": 5000,
-    }
+    calm = {"latency": 0.0, "payload_bytes": 0, "page_limit": 0, "filters": "served", "overlap": 0}
+    assert caller.ask(path).json == calm
+    changed = caller.ask(path, "POST", b'{"payload_bytes": 5000}').json
+    assert changed == calm | {"payload_bytes": 5000}
     answer = caller.ask(f"/workflows/v1/execution/{execution}").json
     assert len(answer["execution"]["input"]["inputJson"]) == 5000
     history = caller.ask(f"/workflows/v1/execution/{execution}/history").json

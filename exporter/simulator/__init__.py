@@ -7,6 +7,7 @@ written a second time here on purpose, so that a misreading in one place is seen
 from exporter.simulator.cloud import Simulator
 from exporter.simulator.faults import Fault, FaultRule
 from exporter.simulator.server import Call
+from exporter.simulator.truth import Run, Truth
 from exporter.simulator.values import Entry, Failure, Status
 
-__all__ = ["Call", "Entry", "Failure", "Fault", "FaultRule", "Simulator", "Status"]
+__all__ = ["Call", "Entry", "Failure", "Fault", "FaultRule", "Run", "Simulator", "Status", "Truth"]

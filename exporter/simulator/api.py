@@ -14,8 +14,8 @@ from exporter.simulator import listing, wire
 from exporter.simulator.conditions import Weather
 from exporter.simulator.faults import FaultRule, Faults
 from exporter.simulator.iam import Denied, Iam, Tokens
-from exporter.simulator.population import World
 from exporter.simulator.values import clock_nanoseconds
+from exporter.simulator.world import World
 
 FAULTS: Final = "/_simulator/faults"
 CONDITIONS: Final = "/_simulator/conditions"
@@ -32,6 +32,7 @@ _ROUTES: Final = tuple(
         ("POST", "/oauth/token", "OAuth.Token", ""),
     )
 )
+_ID: Final = re.compile(r"[A-Za-z0-9_-]{1,128}", re.ASCII)
 _PARAMETERS: Final = {
     "Execution.List": {"workflowId", "pageSize", "pageToken", "filter"},
     "Workflow.List": {"folderId", "pageSize", "pageToken", "filter"},
@@ -169,12 +170,12 @@ class Api:
     def _executions(self, workflow_id: str, query: Mapping[str, str]) -> Answer:
         if not workflow_id:
             return refusal(400, "workflowId: is required")
-        wanted = listing.condition(query.get("filter", ""))
-        found = self._world.executions(workflow_id, self._now())
+        wanted = listing.condition(query.get("filter", ""), self._weather.now.filters)
+        found = self._world.executions(workflow_id, self._now(), wanted)
         if found is None:
             return refusal(404, f"Workflow {workflow_id} not found")
-        kept = [execution for execution in found if wanted(execution)]
-        shown, token = listing.page(kept, lambda e: e.id, query, ("workflowId", "filter"))
+        about = ("workflowId", "filter")
+        shown, token = listing.page(found, lambda e: e.id, query, about, self._paging())
         return Answer(200, wire.page("executions", [wire.preview(e) for e in shown], token))
 
     def _workflow(self, workflow_id: str, _: Mapping[str, str]) -> Answer:
@@ -186,11 +187,17 @@ class Api:
     def _workflows(self, folder_id: str, query: Mapping[str, str]) -> Answer:
         if not folder_id:
             return refusal(400, "folderId: is required")
+        if not _ID.fullmatch(folder_id):
+            return refusal(400, "folderId: must be letters, digits, _ and -")
         if query.get("filter"):
             return refusal(400, "filter: is not supported for workflows")
         found = self._world.workflows(folder_id)
-        shown, token = listing.page(found, lambda w: w.id, query, ("folderId",))
+        shown, token = listing.page(found, lambda w: w.id, query, ("folderId",), self._paging())
         return Answer(200, wire.page("workflows", [wire.workflow_preview(w) for w in shown], token))
+
+    def _paging(self) -> listing.Paging:
+        weather = self._weather.now
+        return listing.Paging(weather.page_limit, weather.overlap)
 
 
 class Admin:

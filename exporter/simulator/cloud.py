@@ -3,6 +3,7 @@
 import secrets
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final, Self
 
@@ -12,6 +13,8 @@ from exporter.simulator.conditions import Conditions, Weather
 from exporter.simulator.faults import Faults
 from exporter.simulator.iam import Iam, Keys, Tokens
 from exporter.simulator.server import Call, CallLog, Cloud, CloudServer
+from exporter.simulator.streams import FAILURES, ODD_FAILURES, Birth, Habits, Stream
+from exporter.simulator.truth import Run, Truth, truth
 from exporter.simulator.values import (
     UNSET,
     Entry,
@@ -21,9 +24,9 @@ from exporter.simulator.values import (
     clock_nanoseconds,
     nanoseconds,
 )
+from exporter.simulator.world import World
 
 DEFAULT_WORKFLOW: Final = "dfqud9cbc4k5m0a1b2c3"
-_INTERVAL_SECONDS: Final = 30.0
 
 
 class Simulator:
@@ -55,7 +58,8 @@ class Simulator:
             raise ValueError("port: must be from 0 to 65535")
         if executions < 0:
             raise ValueError("executions (--population): must be 0 or more")
-        self.folder_id = "b1gfolder00000000001"
+        self.folder_ids = ("b1gfolder00000000001", "b1gfolder00000000002")
+        self.folder_id = self.folder_ids[0]
         self.service_account_id = "aje4tpd9coa000000001"
         self._weather = Weather(Conditions(latency, payload_bytes))
         self.faults = Faults()
@@ -66,8 +70,8 @@ class Simulator:
         self._tokens = Tokens(clock, token_lifetime)
         self._keys = Keys(self.service_account_id, clock)
         self._iam = Iam(self._tokens, self._keys, self.service_account_id)
-        birth = population.Birth(clock_nanoseconds(clock), seed, 1 / speed)
-        self._world = _world(birth, max(workflows, 1), executions, self.folder_id)
+        self._birth = Birth(clock_nanoseconds(clock), seed, 1 / speed)
+        self._world = _world(self._birth, max(workflows, 1), executions, self.folder_ids)
 
     def __enter__(self) -> Self:
         self.start()
@@ -75,6 +79,9 @@ class Simulator:
 
     def __exit__(self, *_: object) -> None:
         self.stop()
+
+    def _now(self) -> int:
+        return clock_nanoseconds(self._clock)
 
     def start(self) -> None:
         """Listen and answer."""
@@ -118,13 +125,17 @@ class Simulator:
     def payload_bytes(self, size: int) -> None:
         self._weather.change(payload_bytes=size)
 
+    def change_conditions(self, **changes: Any) -> None:
+        """Change some of `conditions.Conditions`; a ValueError names the field, and changes nothing."""
+        self._weather.change(**changes)
+
     def execution_ids(self) -> tuple[str, ...]:
         """Return the executions to watch: those of the demo, in every status, then those that were put."""
         return self._world.ids()
 
-    def workflow_ids(self) -> tuple[str, ...]:
-        """Return the workflows of the folder."""
-        return tuple(flow.id for flow in self._world.workflows(self.folder_id))
+    def workflow_ids(self, folder_id: str = "") -> tuple[str, ...]:
+        """Return the workflows of a folder, of the first without one."""
+        return tuple(flow.id for flow in self._world.workflows(folder_id or self.folder_id))
 
     def put(
         self,
@@ -159,12 +170,13 @@ class Simulator:
                 history=tuple(history),
                 raw=raw,
                 raw_history=raw_history,
-            )
+            ),
+            self._now(),
         )
 
     def remove(self, execution_id: str) -> None:
         """Make an execution unknown: 404 from now on."""
-        self._world.remove(execution_id)
+        self._world.remove(execution_id, self._now())
 
     def put_workflow(
         self,
@@ -188,9 +200,59 @@ class Simulator:
             )
         )
 
+    def update_workflow(self, workflow_id: str, **changes: Any) -> None:
+        """Change fields of `values.Workflow` of a living one; raises ValueError when there is none."""
+        if "labels" in changes:
+            changes["labels"] = tuple((changes["labels"] or {}).items())
+        if "created_at" in changes:
+            changes["created_at"] = nanoseconds(changes["created_at"])
+        self._world.update_workflow(workflow_id, **changes)
+
     def remove_workflow(self, workflow_id: str) -> None:
         """Make a workflow unknown, and its executions with it."""
-        self._world.remove_workflow(workflow_id)
+        self._world.remove_workflow(workflow_id, self._now())
+
+    def add_stream(
+        self,
+        workflow_id: str,
+        *,
+        interval: float,
+        seed: int | None = None,
+        run: tuple[float, float] = (5.0, 60.0),
+        failing: float = 0.2,
+        stopped: float = 0.05,
+        paused: float = 0.05,
+        lag: tuple[float, float] = (0.0, 0.0),
+        kept: int | None = None,
+        queued: tuple[float, float] = (0.0, 0.0),
+    ) -> None:
+        """Start an execution of this workflow every `interval` seconds from now on, for ever.
+
+        A workflow that is not known is put. Ranges are (least, most) seconds, drawn evenly, and like all
+        lives 1/`speed` as long: each waits `queued` and runs `run`; it is listed and found only `lag` after
+        its startedAt. Shares are of all runs; one that pauses takes a quarter of the least run longer.
+        `kept` None means that the API remembers all. Raises ValueError that names the parameter.
+        """
+        habits = Habits(queued, run, failing, stopped, paused, run[0] / 4, lag, kept, FAILURES + ODD_FAILURES)
+        seed = self._birth.seed if seed is None else seed
+        stream = Stream(workflow_id, interval, replace(self._birth, at=self._now(), seed=seed), habits)
+        if self._world.workflow(workflow_id) is None:
+            self.put_workflow(workflow_id, name=workflow_id, created_at=self._clock())
+        self._world.add_stream(stream)
+
+    def runs(self, workflow_id: str, *, until: float) -> tuple[Run, ...]:
+        """Return what the API had shown of each execution by `until` (Unix seconds), removed ones too."""
+        runs, _ = self._world.runs(workflow_id, int(nanoseconds(until) or 0))
+        return tuple(runs)
+
+    def truth(self, workflow_id: str, *, since: float, until: float) -> Truth:
+        """Return what an exporter that had missed nothing would say; both in Unix seconds.
+
+        What began or ended after `since` and not after `until`, and what is so at `until`.
+        """
+        after, by = int(nanoseconds(since) or 0), int(nanoseconds(until) or 0)
+        runs, hidden = self._world.runs(workflow_id, by)
+        return truth(runs, after, by, hidden)
 
     @property
     def token(self) -> str:
@@ -257,10 +319,11 @@ class Simulator:
         return self._log.peak_in_flight
 
 
-def _world(birth: population.Birth, workflows: int, executions: int, folder_id: str) -> population.World:
+def _world(birth: Birth, workflows: int, executions: int, folder_ids: tuple[str, str]) -> World:
     if executions <= 0:
-        return population.World((), (), ())
-    flows = population.workflows(workflows, folder_id, birth.at)
-    owners = [flow.id for flow in flows]
-    streams = [population.Stream(owner, _INTERVAL_SECONDS * (n + 1), birth) for n, owner in enumerate(owners)]
-    return population.World(population.demo(birth, executions, owners), flows, streams)
+        return World((), (), ())
+    flows = population.workflows(workflows, folder_ids[0], birth.at)
+    others = population.others(folder_ids[1], birth.at)
+    plans = population.demo(birth, executions, [flow.id for flow in flows])
+    streams = [*population.streams(flows, birth), *population.streams(others, birth)]
+    return World(plans, [*flows, *others], streams)

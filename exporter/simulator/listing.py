@@ -7,52 +7,74 @@ import base64
 import hashlib
 import json
 import re
+from bisect import bisect_right
 from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime
-from decimal import Decimal
+from dataclasses import dataclass
+from operator import itemgetter
 from typing import Any, Final, TypeVar
 
-from exporter.simulator.values import NANO, Execution, Status
+from exporter.simulator.values import TERMINAL, Execution, Status, parse_time
 
 _MAX_PAGE: Final = 1000
 _CONDITION: Final = re.compile(r"""\s*(\w+)\s*([=<>])\s*("[^"]*"|'[^']*'|[^\s"'=<>]+)\s*""")
-_TIME: Final = re.compile(
-    r"(\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d)(?:\.(\d{1,9}))?([Zz]|[+-]\d\d:\d\d)", re.ASCII
-)
-
 Item = TypeVar("Item")
 
 
-def parse_time(text: str) -> int:
-    """Return an RFC 3339 time in nanoseconds; raises ValueError."""
-    match = _TIME.fullmatch(text)
-    if not match:
-        raise ValueError(f"{text!r} is not an RFC 3339 time")
-    zone = "+00:00" if match[3] in "zZ" else match[3]
-    seconds = int(datetime.fromisoformat(match[1].upper() + zone).timestamp())
-    return seconds * NANO + int(Decimal(f"0.{match[2] or 0}") * NANO)
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """One condition `name op value`; the value is a status or nanoseconds. No name keeps everything."""
+
+    name: str = ""
+    op: str = "="
+    status: str = ""
+    limit: int = 0
+
+    def keeps(self, execution: Execution) -> bool:
+        """Say whether an execution is listed."""
+        if not self.name:
+            return True
+        if self.name == "status":
+            return execution.status == self.status
+        return _compare(_time_of(execution, self.name), self.op, self.limit)
+
+    def starts(self, now: int, longest: int) -> tuple[int | None, int | None]:
+        """Return bounds of the startedAt of all that is kept, if no execution takes more than `longest`."""
+        if self.name == "status":
+            return None if self.status in TERMINAL else now - longest, None
+        if not self.name:
+            return None, None
+        low = None if self.op == "<" else self.limit
+        if low is not None and self.name == "finished_at":
+            low -= longest
+        return low, None if self.op == ">" else self.limit
 
 
-def condition(text: str) -> Callable[[Execution], bool]:
-    """Return a filter as a function; raises ValueError for what the API refuses."""
-    if not text.strip():
-        return lambda _: True
+EVERYTHING: Final = Condition()
+
+
+def condition(text: str, rule: str = "served") -> Condition:
+    """Return a filter as the rule of the weather has it; raises ValueError for what is refused."""
+    if not text.strip() or rule == "ignored":
+        return EVERYTHING
+    if rule == "refused":
+        raise ValueError("filter: is not supported")
     match = _CONDITION.fullmatch(text)
     if not match:
         raise ValueError(f"filter: {text!r} is not one condition `field op value`")
+    if rule == "quoted" and not match[3].startswith('"'):
+        raise ValueError(f"filter: the value {match[3]!r} must be in double quotes")
     name, op, value = match[1], match[2], match[3].strip("\"'")
     if name == "status":
-        return _status_is(op, value)
+        return _status_condition(op, value)
     if name not in ("started_at", "finished_at"):
         raise ValueError(f"filter: {name!r} is none of status, started_at, finished_at")
-    limit = parse_time(value)
-    return lambda execution: _compare(_time_of(execution, name), op, limit)
+    return Condition(name, op, limit=parse_time(value))
 
 
-def _status_is(op: str, value: str) -> Callable[[Execution], bool]:
+def _status_condition(op: str, value: str) -> Condition:
     if op != "=" or value not in list(Status):
         raise ValueError(f"filter: status takes = and one of {', '.join(Status)}")
-    return lambda execution: execution.status == value
+    return Condition("status", op, value)
 
 
 def _time_of(execution: Execution, name: str) -> int | None:
@@ -72,8 +94,23 @@ def _compare(value: int | None, op: str, limit: int) -> bool:
     return value == limit if op == "=" else value < limit if op == "<" else value > limit
 
 
+@dataclass(frozen=True, slots=True)
+class Paging:
+    """How lists are cut: `limit` items a page at most, whatever is asked for, 0 for the documented most.
+
+    Each page begins with the last `overlap` items of the page before it, but always has one of its own.
+    """
+
+    limit: int = 0
+    overlap: int = 0
+
+
 def page(
-    items: Sequence[Item], key: Callable[[Item], str], query: Mapping[str, str], about: tuple[str, ...]
+    items: Sequence[Item],
+    key: Callable[[Item], str],
+    query: Mapping[str, str],
+    about: tuple[str, ...],
+    paging: Paging = Paging(),
 ) -> tuple[list[Item], str]:
     """Return one page and the token of the next, "" after the last.
 
@@ -81,13 +118,15 @@ def page(
     and it is good only for the query that it was given for: `about` names its parameters.
     Raises ValueError for a bad pageSize or pageToken.
     """
-    size = _size(query.get("pageSize", ""))
+    size = min(_size(query.get("pageSize", "")), paging.limit or _MAX_PAGE)
     asked = _digest("\n".join(query.get(name, "") for name in about))
     after = _after(query.get("pageToken", ""), asked)
-    ordered = sorted(((_digest(key(item)), item) for item in items), key=lambda pair: pair[0])
-    rest = [pair for pair in ordered if pair[0] > after]
-    token = _token(rest[size - 1][0], asked) if len(rest) > size else ""
-    return [item for _, item in rest[:size]], token
+    ordered = sorted(((_digest(key(item)), item) for item in items), key=itemgetter(0))
+    fresh = bisect_right(ordered, after, key=itemgetter(0))
+    first = max(0, fresh - min(paging.overlap, size - 1))
+    shown = ordered[first : first + size]
+    token = _token(shown[-1][0], asked) if first + size < len(ordered) else ""
+    return [item for _, item in shown], token
 
 
 def _size(text: str) -> int:

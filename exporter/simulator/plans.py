@@ -44,29 +44,42 @@ STEPS = (
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """An execution that lives. `failure` is how it ends if the last phase is FAILED."""
+    """An execution that lives. `failure` is how it ends if the last phase is FAILED.
+
+    It is told of from `visible_at` on (nanoseconds), and not before its first phase.
+    """
 
     id: str
     workflow_id: str
     phases: tuple[Phase, ...]
     failure: Failure | None = None
     steps: tuple[Step, ...] = STEPS
+    visible_at: int = 0
 
     def at(self, now: int) -> Execution | None:
-        """Return the execution at a moment; None before it is queued."""
-        past = [phase for phase in self.phases if phase.at <= now]
-        if not past:
+        """Return the execution at a moment; None before it is told of."""
+        brief, last = self.preview(now), self._phase(now)
+        if brief is None or last is None:
             return None
-        last = past[-1]
+        return replace(brief, history=tuple(self._entries(last, now)))
+
+    def preview(self, now: int) -> Execution | None:
+        """Return the execution at a moment without its history, which costs far more than the rest."""
+        last = self._phase(now)
+        if last is None or now < self.visible_at:
+            return None
         return Execution(
             id=self.id,
             workflow_id=self.workflow_id,
             status=last.status,
-            started_at=past[0].at,
+            started_at=self.phases[0].at,
             duration=self._duration(last),
             error=self.failure if last.status is Status.FAILED else None,
-            history=tuple(self._entries(last, now)),
         )
+
+    def _phase(self, now: int) -> Phase | None:
+        """Return the phase it is in; None before the first."""
+        return next((phase for phase in reversed(self.phases) if phase.at <= now), None)
 
     def _duration(self, last: Phase) -> int | None:
         if last.status in TERMINAL:

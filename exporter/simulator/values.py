@@ -4,14 +4,19 @@ Integers of nanoseconds, because a float of unix seconds cannot hold the nine di
 """
 
 import enum
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from decimal import Decimal
 from typing import Any, Final, Protocol
 
 NANO: Final = 10**9
 UNSET: Final[Any] = object()
 """Nothing was given, where None is a value of its own: JSON null."""
+_TIME: Final = re.compile(
+    r"(\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d)(?:\.(\d{1,9}))?([Zz]|[+-]\d\d:\d\d)", re.ASCII
+)
 
 Instant = int | str
 """Nanoseconds, or a text that is served as it stands."""
@@ -81,6 +86,8 @@ class Execution:
         del now
         return self
 
+    preview = at
+
     @property
     def finished_at(self) -> int | None:
         """When it ended, in nanoseconds; None while it is active or when its times are only text."""
@@ -96,6 +103,9 @@ class Life(Protocol):
 
     def at(self, now: int) -> Execution | None:
         """Return the execution at a moment."""
+
+    def preview(self, now: int) -> Execution | None:
+        """Return the same, its history left out where it costs anything."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,3 +138,13 @@ def nanoseconds(seconds: float | str | None) -> Instant | None:
 def clock_nanoseconds(clock: Callable[[], float]) -> int:
     """Return a clock's time in nanoseconds."""
     return int(Decimal(str(clock())) * NANO)
+
+
+def parse_time(text: str) -> int:
+    """Return an RFC 3339 time in nanoseconds; raises ValueError."""
+    match = _TIME.fullmatch(text)
+    if not match:
+        raise ValueError(f"{text!r} is not an RFC 3339 time")
+    zone = "+00:00" if match[3] in "zZ" else match[3]
+    seconds = int(datetime.fromisoformat(match[1].upper() + zone).timestamp())
+    return seconds * NANO + int(Decimal(f"0.{match[2] or 0}") * NANO)
