@@ -4,7 +4,6 @@ import contextlib
 import json
 import os
 import sqlite3
-import stat
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -13,13 +12,23 @@ from operator import itemgetter
 from pathlib import Path
 from typing import Any, TypeVar
 
+from exporter.statepath import (
+    APPLICATION_ID,
+    MOVE,
+    VERSION,
+    StateError,
+    identity,
+    refuse_unfit,
+    translated,
+    unwritable,
+    used_here,
+)
+
+__all__ = ["Change", "Saved", "StateError", "StateFile"]
+
 K = TypeVar("K")
 V = TypeVar("V")
 
-APPLICATION_ID = 0x59435746
-"""What says in the header of a SQLite file that it is ours: `YCWF`."""
-VERSION = 1
-"""The version of the tables, `user_version` of the file."""
 TABLES = (
     "CREATE TABLE facts (workflow_id TEXT NOT NULL PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID",
     "CREATE TABLE totals (workflow_id TEXT NOT NULL, key TEXT NOT NULL, value TEXT NOT NULL,"
@@ -37,13 +46,6 @@ PRAGMAS = (
     # A read-only container may have no folder for temporary files.
     "PRAGMA temp_store = MEMORY",
 )
-HEADER = 100
-"""The bytes of a SQLite file that say what it is."""
-MOVE = "move it and the -journal beside it away; counters then begin at 0"
-
-
-class StateError(Exception):
-    """The state file cannot be used; the text names the file, what is wrong with it and what to do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,21 +81,21 @@ class StateFile:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        if _used_here(path):
+        if used_here(path):
             raise StateError(f"the state file {path} is in use by this process already; each needs its own")
-        _refuse_unfit(path)
-        with _translated(path):
+        refuse_unfit(path)
+        with translated(path):
             self._connection = _connect(path, "mode=rwc")
             try:
                 _occupy(self._connection, path)
-                self._identity = _identity(path)
+                self._identity = identity(path)
             except BaseException:
                 self._connection.close()
                 raise
 
     def load(self) -> dict[str, Saved]:
         """Return what is kept, by workflow id; raises StateError if a row cannot be read."""
-        with _translated(self._path):
+        with translated(self._path):
             facts = {key: value[()] for key, value in self._read("facts", lambda _: (), _object)}
             totals = defaultdict(dict, self._read("totals", _names, int))
             records = defaultdict(dict, self._read("records", _string, _array))
@@ -102,7 +104,7 @@ class StateFile:
 
     def write(self, changes: Iterable[Change]) -> None:
         """Write all changes, durably, or none; raises StateError, and then the file is as it was."""
-        with _translated(self._path):
+        with translated(self._path):
             self._refuse_lost()
             self._connection.execute("BEGIN IMMEDIATE")
             try:
@@ -116,21 +118,25 @@ class StateFile:
                 raise
 
     def close(self) -> None:
-        """Let the file go; it may be opened by another process then."""
+        """Let the file go; it may be opened by another process then. The journal goes too, as it is empty."""
+        with contextlib.suppress(sqlite3.Error):
+            self._connection.execute("PRAGMA locking_mode = NORMAL")
+            self._connection.execute("SELECT 1 FROM facts").fetchone()
+            self._connection.execute("PRAGMA journal_mode = DELETE")
         self._connection.close()
 
     @staticmethod
     def check(path: Path) -> None:
         """Raise StateError if no exporter could use the file; takes no lock and changes no byte."""
-        if _used_here(path):
+        if used_here(path):
             return
-        size = _refuse_unfit(path)
+        size = refuse_unfit(path)
         if not os.access(path.parent, os.W_OK | os.X_OK):
             raise StateError(f"the state file {path} needs its folder writable, for a journal beside it")
         if size is None:
             return
         if not os.access(path, os.R_OK | os.W_OK):
-            raise StateError(_unwritable(path))
+            raise StateError(unwritable(path))
         if size:
             _examine_at_rest(path)
 
@@ -172,59 +178,10 @@ class StateFile:
 
     def _refuse_lost(self) -> None:
         # SQLite would go on writing to a file that no name leads to, and all would be lost with the process.
-        if _identity(self._path) != self._identity:
+        if identity(self._path) != self._identity:
             raise StateError(
                 f"the state file {self._path} was deleted or replaced while in use; restart the exporter"
             )
-
-
-def _refuse_unfit(path: Path) -> int | None:
-    """Return the size of the file, None if there is none, before SQLite can do anything to it."""
-    try:
-        found = path.lstat()
-        if not stat.S_ISREG(found.st_mode):
-            raise StateError(f"the state file {path} is {_kind(found.st_mode)}; name a regular file")
-        if found.st_size:
-            _refuse_foreign(path, _header(path))
-    except FileNotFoundError:
-        if not path.parent.is_dir():
-            raise StateError(
-                f"the state file {path} cannot be created: create the folder {path.parent}"
-            ) from None
-        return None
-    except PermissionError as error:
-        raise StateError(_unwritable(path)) from error
-    except (OSError, ValueError) as error:
-        reason = error.strerror if isinstance(error, OSError) else error
-        raise StateError(f"the state file {path} cannot be used: {reason}; name another file") from error
-    return found.st_size
-
-
-def _kind(mode: int) -> str:
-    kinds = {stat.S_IFDIR: "a folder", stat.S_IFLNK: "a symbolic link", stat.S_IFIFO: "a pipe"}
-    return kinds.get(stat.S_IFMT(mode), "a device or a socket")
-
-
-def _header(path: Path) -> bytes:
-    # What is no file any more by now is not waited for, and not followed.
-    number = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
-    try:
-        return os.read(number, HEADER)
-    finally:
-        os.close(number)
-
-
-def _refuse_foreign(path: Path, header: bytes) -> None:
-    version, application_id = header[60:64], header[68:72]
-    if not header.startswith(b"SQLite format 3\0") or int.from_bytes(application_id) != APPLICATION_ID:
-        raise StateError(
-            f"the file {path} is not a state file of this exporter; it is left as it is; name another file"
-        )
-    if int.from_bytes(version, signed=True) > VERSION:
-        raise StateError(
-            f"the state file {path} was written by a newer version of the exporter; it is left as it is; "
-            "install that version, or name another file"
-        )
 
 
 def _connect(path: Path, options: str) -> sqlite3.Connection:
@@ -242,8 +199,9 @@ def _occupy(connection: sqlite3.Connection, path: Path) -> None:
     for pragma in PRAGMAS:
         connection.execute(pragma)
     connection.execute("BEGIN EXCLUSIVE")
-    # The lock is had, so whatever a killed process left half done is undone: what is empty now is new.
-    if not path.stat().st_size:
+    # The lock is had, so what a killed process left half done is undone. A file that holds anything has our
+    # mark, or it would not have come this far.
+    if connection.execute("PRAGMA application_id").fetchone() == (0,):
         for table in TABLES:
             connection.execute(table)
         connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
@@ -256,14 +214,19 @@ def _occupy(connection: sqlite3.Connection, path: Path) -> None:
 
 def _examine(connection: sqlite3.Connection, path: Path) -> None:
     """Raise StateError if the file is corrupt; changes nothing."""
-    with _translated(path):
+    with translated(path):
         problem = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
         tables = {sql for (sql,) in connection.execute("SELECT sql FROM sqlite_master")}
         version = connection.execute("PRAGMA user_version").fetchone()[0]
+        page = connection.execute("PRAGMA page_size").fetchone()[0]
+    # SQLite takes what is missing of the last page for zeros.
+    if problem == "ok" and _size(path) % page:
+        problem = "its last page is cut short"
     if problem == "ok" and (version != VERSION or not tables.issuperset(TABLES)):
         problem = "its tables are not those of this exporter"
     if problem != "ok":
-        raise StateError(f"the state file {path} is corrupt ({problem}): {MOVE}")
+        line = problem.removeprefix("*** in database main ***").strip().replace("\n", ", ")
+        raise StateError(f"the state file {path} is corrupt ({line}): {MOVE}")
 
 
 def _examine_at_rest(path: Path) -> None:
@@ -274,7 +237,7 @@ def _examine_at_rest(path: Path) -> None:
     before = _trace(path)
     if before is None:
         return
-    with _translated(path), contextlib.closing(_connect(path, "mode=ro&immutable=1")) as connection:
+    with translated(path), contextlib.closing(_connect(path, "mode=ro&immutable=1")) as connection:
         try:
             _examine(connection, path)
         except StateError:
@@ -282,68 +245,20 @@ def _examine_at_rest(path: Path) -> None:
                 raise
 
 
+def _size(path: Path) -> int:
+    with contextlib.suppress(OSError):
+        return path.stat().st_size
+    return 0
+
+
 def _trace(path: Path) -> tuple[int, ...] | None:
     """Return what changes when the file is written, None while it is."""
-    with contextlib.suppress(FileNotFoundError):
-        if Path(f"{path}-journal").stat().st_size:
-            return None
+    if _size(Path(f"{path}-journal")):
+        return None
     with contextlib.suppress(OSError):
         found = path.stat()
         return found.st_ino, found.st_size, found.st_mtime_ns
     return None
-
-
-def _identity(path: Path) -> tuple[int, int] | None:
-    with contextlib.suppress(OSError, ValueError):
-        found = path.stat()
-        return found.st_dev, found.st_ino
-    return None
-
-
-def _used_here(path: Path) -> bool:
-    """Say if this process has the file open: to open and close it once more would drop its POSIX locks."""
-    with contextlib.suppress(OSError, ValueError):
-        wanted = path.stat()
-        for number in Path("/dev/fd").iterdir():
-            with contextlib.suppress(OSError):
-                if os.path.samestat(os.fstat(int(number.name)), wanted):
-                    return True
-    return False
-
-
-@contextlib.contextmanager
-def _translated(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except sqlite3.Error as error:
-        raise StateError(_reason(path, error)) from error
-
-
-def _reason(path: Path, error: sqlite3.Error) -> str:
-    name = getattr(error, "sqlite_errorname", "")
-    match getattr(error, "sqlite_errorcode", 0) & 0xFF:
-        case sqlite3.SQLITE_BUSY | sqlite3.SQLITE_LOCKED:
-            what = "is in use by another process; each exporter needs a file of its own"
-        case sqlite3.SQLITE_CORRUPT | sqlite3.SQLITE_NOTADB:
-            what = f"is corrupt ({error}): {MOVE}"
-        case sqlite3.SQLITE_FULL:
-            what = "cannot be written: the disk is full; make room"
-        case sqlite3.SQLITE_READONLY | sqlite3.SQLITE_PERM:
-            return _unwritable(path)
-        case sqlite3.SQLITE_CANTOPEN:
-            what = f"or the -journal beside it cannot be opened; make the folder {path.parent} writable"
-        case sqlite3.SQLITE_IOERR:
-            what = f"cannot be read or written ({name}); look at the disk, its quota and the process' limits"
-        case _:
-            what = f"cannot be used ({name or type(error).__name__}: {error})"
-    return f"the state file {path} {what}"
-
-
-def _unwritable(path: Path) -> str:
-    return (
-        f"the state file {path} cannot be written: give the exporter's user the right to read and write it "
-        "and its folder, on a file system that is not read-only"
-    )
 
 
 def _json(value: object) -> str:
