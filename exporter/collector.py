@@ -1,4 +1,4 @@
-"""From a collection to metric families: the only file that names a Workflows metric or label.
+"""From a collection to the families of its executions: one of the two files that name a Workflows metric.
 
 Each family is built afresh for each page; what is not known is left out.
 """
@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from prometheus_client.core import GaugeMetricFamily, Metric
 
-from exporter.outcome import Collection, Outcome
+from exporter.outcome import Collection, ExecutionOutcome
 from exporter.yandex.history import History
-from exporter.yandex.models import Execution, Status, Step, StepStatus
+from exporter.yandex.models import Execution, Status, StepStatus
 
 REACH = ("execution_id",)
 DATA = ("execution_id", "workflow_id")
@@ -84,14 +84,6 @@ def _families(declared: dict[str, tuple[str, Sequence[str]]]) -> dict[str, Gauge
     return {key: gauge(prefix + key, help_, labels) for key, (help_, labels) in declared.items()}
 
 
-def _step_info() -> GaugeMetricFamily:
-    return gauge(
-        "yc_workflow_step_info",
-        "HistoryEntry.type and HistoryEntry.title of the API; always 1.",
-        ("workflow_id", "step_id", "step_type", "step_title"),
-    )
-
-
 class WorkflowCollector:
     """The metrics of the executions of one collection, which is made when it is first asked for."""
 
@@ -104,11 +96,10 @@ class WorkflowCollector:
         yield from _families(EXECUTION_FAMILIES).values()
         if self._history:
             yield from _families(HISTORY_FAMILIES).values()
-            yield _step_info()
 
     def collect(self) -> Iterator[Metric]:
         """Build, fill and yield the families."""
-        outcomes = self._collect().outcomes
+        outcomes = self._collect().executions
         families = _families(EXECUTION_FAMILIES)
         for outcome in outcomes:
             _add_reach(families, outcome)
@@ -119,7 +110,7 @@ class WorkflowCollector:
             yield from _history_families(outcomes)
 
 
-def _add_reach(families: dict[str, GaugeMetricFamily], outcome: Outcome) -> None:
+def _add_reach(families: dict[str, GaugeMetricFamily], outcome: ExecutionOutcome) -> None:
     labels = (outcome.target.id,)
     families["scrape_success"].add_metric(labels, float(outcome.success))
     families["scrape_http_code"].add_metric(labels, outcome.http_code)
@@ -148,21 +139,14 @@ def _add_execution(families: dict[str, GaugeMetricFamily], execution: Execution,
         families["info"].add_metric((*labels, alias), 1)
 
 
-def _history_families(outcomes: Iterable[Outcome]) -> Iterator[Metric]:
+def _history_families(outcomes: Iterable[ExecutionOutcome]) -> Iterator[Metric]:
     families = _families(HISTORY_FAMILIES)
-    steps: dict[tuple[str, str], Step] = {}
     for outcome in outcomes:
         if outcome.execution is None or outcome.history is None:
             continue
         labels = (outcome.execution.id, outcome.execution.workflow_id)
         _add_history(families, outcome.history, labels)
-        for step in outcome.history.steps:
-            steps.setdefault((labels[1], step.id), step)
     yield from families.values()
-    info = _step_info()
-    for (workflow_id, step_id), step in steps.items():
-        info.add_metric((workflow_id, step_id, step.type, step.title), 1)
-    yield info
 
 
 def _add_history(families: dict[str, GaugeMetricFamily], history: History, labels: tuple[str, str]) -> None:
@@ -201,7 +185,7 @@ class ProbeCollector:
         """Build, fill and yield the families."""
         collection = self._collect()
         success, duration = self.describe()
-        success.add_sample("probe_success", {}, float(all(o.success for o in collection.outcomes)))
+        success.add_sample("probe_success", {}, float(all(o.success for o in collection.all)))
         duration.add_sample("probe_duration_seconds", {}, collection.seconds)
         yield success
         yield duration

@@ -2,18 +2,18 @@
 
 import platform
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from prometheus_client import Counter, Histogram
 from prometheus_client.core import GaugeMetricFamily, Metric
 
-from exporter.outcome import Collection
+from exporter.outcome import Collection, Outcome
 from exporter.yandex.calls import CallRecord
 from exporter.yandex.errors import REASONS, AuthFailed, Unauthorized
 from exporter.yandex.iam import TokenRecord
 
 PREFIX = "yc_workflow_exporter_"
-API_METHODS = ("Execution.Get", "Execution.GetHistory")
+API_METHODS = ("Execution.Get", "Execution.GetHistory", "Execution.List", "Workflow.Get", "Workflow.List")
 KINDS = ("execution", "workflow", "folder")
 UNREAD_FIELDS = ("status", "duration", "started_at", "error_code", "attempts", "state", "cron")
 LATENCY_BUCKETS = (0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
@@ -46,6 +46,10 @@ class Telemetry:
         )
         self.unknown = _counter(
             "unknown_values", "Values of the API that could not be read, by field.", "field"
+        )
+        self.state_write_failures = _counter(
+            "state_write_failures",
+            "Times that the state file could not be written; what a page shows waits for it.",
         )
         self.latency = Histogram(
             PREFIX + "api_request_duration_seconds",
@@ -85,21 +89,21 @@ class Telemetry:
 
     def collected(self, collection: Collection) -> None:
         """Count what a collection read, failed to read and did not have to read."""
-        self.cache_requests.inc(len(collection.outcomes))
-        self.cache_hits.inc(sum(o.cached for o in collection.outcomes))
-        for outcome in collection.outcomes:
+        # Only executions are kept for good once they ended; lists are read in every collection.
+        self.cache_requests.inc(len(collection.executions))
+        self.cache_hits.inc(sum(o.cached for o in collection.executions))
+        for outcome in collection.all:
             if outcome.reason:
                 self.errors.labels(outcome.reason).inc()
             if outcome.fresh:
-                unread = outcome.execution.unread if outcome.execution else ()
-                for field in unread + (outcome.history.unread if outcome.history else ()):
+                for field in outcome.unread:
                     self.unknown.labels(field).inc()
         self._note_contact(collection)
 
     def _note_contact(self, collection: Collection) -> None:
         """Judge the API by what it said in this collection; no contact changes nothing."""
-        asked = [o for o in collection.outcomes if o.sent and not o.cached]
-        # That one execution is slow or broken, which is what a probe is for, says nothing of the API.
+        asked = [o for o in collection.all if o.sent and not o.cached]
+        # That one target is slow or broken, which is what a probe is for, says nothing of the API.
         if not asked or (collection.probe and all(o.reason in OF_ONE_TARGET for o in asked)):
             return
         answered = any(o.fresh or o.reason in ANSWERED for o in asked)
@@ -109,6 +113,10 @@ class Telemetry:
             self._values["up"] = float(answered and not refused)
             if read_at is not None:
                 self._values["last_api_success_timestamp_seconds"] = read_at
+
+    def state_failed(self) -> None:
+        """Count that the state file could not be written."""
+        self.state_write_failures.inc()
 
     def reloaded(self, at: float | None) -> None:
         """Note that the configuration was read at this Unix time, or (None) that it could not be."""
@@ -137,7 +145,7 @@ class Telemetry:
         yield build
         for metric in (
             self.errors, self.requests, self.latency, self.retries, self.cache_requests, self.cache_hits,
-            self.refreshes, self.refresh_failures, self.unknown,
+            self.refreshes, self.refresh_failures, self.unknown, self.state_write_failures,
         ):  # fmt: skip
             yield from _without_created(metric.collect())
 
@@ -179,19 +187,27 @@ class ScrapeTelemetry:
     def collect(self) -> Iterator[Metric]:
         """Build, fill and yield the families."""
         collection = self._collect()
-        outcomes = collection.outcomes
         duration, timeout, targets, failed, over = (
             f for f in self.describe() if isinstance(f, GaugeMetricFamily)
         )
         duration.add_metric((), collection.seconds)
         timeout.add_metric((), collection.allowed)
-        for kind in KINDS:
-            watched = outcomes if kind == "execution" else ()
+        for kind, watched in zip(KINDS, _watched(collection), strict=True):
             targets.add_metric((kind,), len(watched))
             failed.add_metric((kind,), sum(not o.success for o in watched))
             over.add_metric((kind,), 0)
-        over.add_metric(("step",), sum(o.history.over_limit for o in outcomes if o.history))
+        over.add_metric(("step",), _steps_over_limit(collection))
         yield from (duration, timeout, targets, failed, over)
+
+
+def _watched(collection: Collection) -> tuple[Sequence[Outcome], ...]:
+    """Return the outcomes of each of the KINDS."""
+    return collection.executions, collection.workflows, collection.folders
+
+
+def _steps_over_limit(collection: Collection) -> int:
+    of_executions = sum(o.history.over_limit for o in collection.executions if o.history)
+    return of_executions + sum(o.standing.steps_over_limit for o in collection.workflows)
 
 
 def _counter(name: str, help_: str, *labels: str) -> Counter:
