@@ -49,9 +49,7 @@ class Cron:
             timezone=timezone,
             _zone=_zone(timezone),
             _clock=_Clock(HOURS.numbers(hours), MINUTES.numbers(minutes), SECONDS.numbers(seconds)),
-            _calendar=_Calendar(
-                YEARS.numbers(years), MONTHS.numbers(months), tuple(_picks(monthdays, weekdays))
-            ),
+            _calendar=_Calendar(YEARS.numbers(years), MONTHS.numbers(months), _picks(monthdays, weekdays)),
         )
 
     def last(self, now: float) -> float | None:
@@ -87,9 +85,7 @@ class Cron:
         offset, after = self._offset(low), self._offset(high - 1)
         if offset == after:
             return ((low, high, offset),)
-        change = low + bisect_left(
-            range(low, high), x=True, key=lambda instant: self._offset(instant) != offset
-        )
+        change = low + bisect_left(range(low, high), x=True, key=lambda at: self._offset(at) != offset)
         return ((low, change, offset), (change, high, after))
 
     def _offset(self, instant: int) -> int:
@@ -162,7 +158,7 @@ class _Calendar:
 
     years: Sequence[int]
     months: Sequence[int]
-    picks: tuple[_Pick, ...]
+    picks: Sequence[_Pick]
 
     def days(self, start: int, step: int) -> Iterator[int]:
         """Yield the matching days from `start` on, that included, as days since 1970."""
@@ -270,13 +266,13 @@ def _arrange(expression: str) -> tuple[str, ...]:
     if len(fields) in {5, 6}:
         return ("0", *fields, *["*"] * (6 - len(fields)))
     raise BadCron(
-        f"cron expression {expression!r}: {len(fields)} fields; accepted are 5 to 7: "
+        f"cron expression {expression!r}: the number of fields is {len(fields)}; accepted are 5 to 7: "
         "minutes, hours, day of month, month, day of week, optionally the year, and seconds before them"
     )
 
 
-def _picks(monthdays: str, weekdays: str) -> Iterator[_Pick]:
-    """Yield what chooses the days; the two fields leave it to each other with `*` or `?`."""
+def _picks(monthdays: str, weekdays: str) -> Sequence[_Pick]:
+    """Return what chooses the days; the two fields leave it to each other with `*` or `?`."""
     free = {"*", "?"}
     if monthdays not in free and weekdays not in free:
         raise BadCron(
@@ -284,11 +280,10 @@ def _picks(monthdays: str, weekdays: str) -> Iterator[_Pick]:
             "accepted is ? or * in at least one of them"
         )
     if monthdays not in free:
-        yield from map(_monthday, MONTHDAYS.items(monthdays))
-    elif weekdays not in free:
-        yield from map(_weekday, WEEKDAYS.items(weekdays))
-    else:
-        yield _Month.days
+        return [_monthday(item) for item in MONTHDAYS.items(monthdays)]
+    if weekdays not in free:
+        return [_weekday(item) for item in WEEKDAYS.items(weekdays)]
+    return [_Month.days]
 
 
 def _monthday(item: str) -> _Pick:
