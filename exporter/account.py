@@ -25,6 +25,7 @@ from exporter.standing import (
     Run,
     Standing,
 )
+from exporter.statefile import Change
 from exporter.yandex.history import History
 from exporter.yandex.models import NANOS, Execution, Status, Step, StepStatus
 
@@ -50,9 +51,11 @@ class Account:
         self.records: dict[str, Record] = {}
         self.totals: dict[Key, int] = {}
         self.exemplars: dict[float, Exemplar] = {}
-        self.changed_records: set[str] = set()
-        self.changed_totals: set[Key] = set()
-        self.changed_facts = False
+        self.saved: Mapping[Key, int] = {}
+        self._records_to_save: set[str] = set()
+        self._totals_to_save: set[Key] = set()
+        self._facts_to_save = False
+        self._all_to_save = False
         self._open: dict[str, None] = {}
         self._over: set[str] = set()
 
@@ -60,15 +63,39 @@ class Account:
         """Take what a file has kept."""
         self.records.update(records)
         self.totals.update(totals)
+        self.saved = dict(totals)
         self._open = {id_: None for id_, record in self.records.items() if not record.settled}
 
-    def see(self, execution: Execution, look: Look) -> bool:
+    def unsaved(self, workflow_id: str) -> Change | None:
+        """Return what a file does not have yet; None if it has all."""
+        if not (self._records_to_save or self._totals_to_save or self._facts_to_save):
+            return None
+        everything = self._all_to_save
+        records, totals = self.records, self.totals
+        rows = {id_: records.get(id_) for id_ in (records if everything else self._records_to_save)}
+        return Change(
+            workflow_id,
+            facts=self.facts.to_json() if everything or self._facts_to_save else None,
+            totals={key: totals[key] for key in (totals if everything else self._totals_to_save)},
+            records={id_: row.to_json() if row else None for id_, row in rows.items()},
+            forgotten=everything,
+        )
+
+    def save(self) -> None:
+        """Note that the file has all; `saved` are the totals that it has."""
+        if self._totals_to_save:
+            self.saved = dict(self.totals)
+        self._records_to_save.clear()
+        self._totals_to_save.clear()
+        self._facts_to_save = self._all_to_save = False
+
+    def see(self, execution: Execution, look: Look, max_steps: int | None) -> bool:
         """Take what a list shows of an execution; say whether it is news."""
         look.show(execution)
         self._note_last(execution)
         known = self.records.get(execution.id)
         if known is not None:
-            return self._progress(execution, known, look.max_steps)
+            return self._progress(execution, known, max_steps)
         if self._is_settled(execution):
             self._remember_for_a_while(execution, look)
             return False
@@ -77,7 +104,7 @@ class Account:
         if not execution.status.terminal:
             self._put(execution.id, Record(execution.status, execution.started_at))
         elif self._ended_since(execution, look):
-            self._complete(execution, look.max_steps, None)
+            self._complete(execution, max_steps, None)
         else:
             self._remember_for_a_while(execution, look)
         return True
@@ -138,7 +165,7 @@ class Account:
         if known != self.facts.steps:
             self._change(steps=MappingProxyType(known))
 
-    def complete(self, look: Look, now: float) -> None:
+    def complete(self, look: Look, max_steps: int | None, now: float) -> None:
         """Take that a look has shown all there is; forget what no later one will count again."""
         facts = self.facts
         # A start in the future would keep the next lists from what starts until then.
@@ -147,7 +174,7 @@ class Account:
         floor = reach if facts.floor is None else max(facts.floor, reach)
         baseline = facts.baseline if facts.looked else look.baseline
         self._change(looked=True, newest=newest, floor=floor, baseline=baseline)
-        if look.max_steps is None:
+        if max_steps is None:
             for id_ in [id_ for id_ in self._open if self.records[id_].owes_steps]:
                 self._put(id_, replace(self.records[id_], owes_steps=False))
         self._forget(min(floor, now - look.window), look.shown)
@@ -156,8 +183,8 @@ class Account:
         """Return the executions that are still to be asked for: active, or owing something."""
         return tuple((id_, self.records[id_]) for id_ in self._open)
 
-    def standing(self, totals: Mapping[Key, int], now: float, window: float) -> Standing:
-        """Return what a page says, with these totals."""
+    def standing(self, now: float, window: float) -> Standing:
+        """Return what a page says, with the totals that are saved."""
         facts = self.facts
         active = {status: Group() for status in ACTIVE}
         recent = dict.fromkeys(Status, 0)
@@ -170,7 +197,7 @@ class Account:
         return Standing(
             active=active,
             recent=recent,
-            totals=totals,
+            totals=self.saved,
             exemplars=dict(self.exemplars),
             steps=facts.steps,
             steps_over_limit=len(self._over),
@@ -267,7 +294,11 @@ class Account:
                 self._change(floor=max(self.facts.floor or 0.0, started))
 
     def _put(self, execution_id: str, record: Record | None) -> None:
-        self.changed_records.add(execution_id)
+        self._records_to_save.add(execution_id)
+        if len(self._records_to_save) > MOST_RECORDS:
+            # A file that cannot be written for long is then written whole.
+            self._all_to_save = True
+            self._records_to_save = {execution_id}
         if record is None:
             self.records.pop(execution_id, None)
         else:
@@ -280,7 +311,7 @@ class Account:
     def _add(self, key: Key, by: int = 1) -> None:
         if by:
             self.totals[key] = self.totals.get(key, 0) + by
-            self.changed_totals.add(key)
+            self._totals_to_save.add(key)
 
     def _observe(self, prefix: Key, bounds: tuple[float, ...], seconds: float) -> float:
         """Count a duration; return the bound of its bucket."""
@@ -293,4 +324,4 @@ class Account:
         changed = {name: value for name, value in facts.items() if getattr(self.facts, name) != value}
         if changed:
             self.facts = replace(self.facts, **changed)
-            self.changed_facts = True
+            self._facts_to_save = True

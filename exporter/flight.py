@@ -2,25 +2,50 @@
 
 import threading
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 
-from exporter.outcome import Outcome
-from exporter.targets import ExecutionTarget
+from exporter.outcome import Outcome, WorkflowOutcome
+from exporter.targets import Target, Watched, WorkflowTarget
 from exporter.yandex.calls import Budget
-from exporter.yandex.errors import BadRequest, Forbidden, NotFound, RateLimited, Unauthorized
+from exporter.yandex.errors import (
+    ApiError,
+    BadRequest,
+    BudgetSpent,
+    Forbidden,
+    NotFound,
+    NotSent,
+    RateLimited,
+    Unauthorized,
+)
 
-ACCEPTED = {kind.reason for kind in (Forbidden, NotFound, BadRequest, RateLimited)}
+ACCEPTED = (Forbidden, NotFound, BadRequest, RateLimited)
 """Answers that say no to a target, and so yes to the token."""
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A part of the work for a target: some calls, one after another.
+
+    `work` returns the error that ended it, None if it read what it was for. `waited` orders jobs: those that
+    have waited since the earliest instant come first.
+    """
+
+    target: Target
+    work: Callable[["Flight"], ApiError | None]
+    waited: float = 0.0
 
 
 class Flight:
     """One collection under way, for those who make it and those who wait for it.
 
-    A call that is refused (401) may mean that the token is bad, or only that execution. So nothing new is
+    A call that is refused (401) may mean that the token is bad, or only that target. So nothing new is
     asked until a call that is under way, or one more, has a verdict: if the token is good after all, the
-    asking goes on; if that is refused as well, nothing more is asked. One execution that is refused costs
+    asking goes on; if that is refused as well, nothing more is asked. One target that is refused costs
     no other its data, and a bad token costs few calls. A flight that inherits the `refusal` in which the
-    last one ended asks for one execution first.
+    last one ended asks for one target first.
+
+    Targets may join while it goes on. Work in the background is begun when no other waits.
 
     `_lock` guards all that is private; `finished` is set when nothing more will come;
     `histories_refused` is written once, by whoever is refused a history first.
@@ -28,22 +53,28 @@ class Flight:
 
     def __init__(
         self,
-        targets: tuple[ExecutionTarget, ...],
+        watched: Watched,
         budget: Budget,
         started: float,
+        *,
         refusal: Unauthorized | None = None,
+        searching: bool = False,
     ) -> None:
-        self.targets = targets
+        self.watched = watched
         self.budget = budget
         self.started = started
+        self.searching = searching
         self.began = budget.clock.monotonic()
         self.finished = threading.Event()
         self.histories_refused: Unauthorized | None = None
         self._lock = threading.Lock()
-        self._pending: deque[ExecutionTarget] = deque()
-        self._taken: set[str] = set()
-        self._outcomes: dict[str, Outcome] = {}
-        self._left = len(targets)
+        self._closed = False
+        self._pending: deque[Job] = deque()
+        self._background: deque[Job] = deque()
+        self._targets: dict[tuple[str, str], Target] = {_key(target): target for target in watched.all}
+        self._taken: set[tuple[str, str]] = set()
+        self._outcomes: dict[tuple[str, str], Outcome] = {}
+        self._left = 0
         self._refusal = refusal
         self._inherited = refusal is not None
         self._refusals = int(self._inherited)
@@ -51,54 +82,77 @@ class Flight:
         self._workers = 0
         self._asking = 0
 
-    def enqueue(self, known: Iterable[Outcome], due: Iterable[ExecutionTarget]) -> None:
-        """Take what nobody has to ask for, and what is to be asked for, in this order."""
+    def enqueue(self, jobs: Iterable[Job]) -> None:
+        """Take the work to be done, in this order; what comes after the end is left undone."""
+        jobs = list(jobs)
         with self._lock:
-            self._pending.extend(due)
-            for outcome in known:
-                self._outcomes[outcome.target.id] = outcome
-                self._left -= 1
+            if not self._closed:
+                self._pending.extend(jobs)
+                self._left += len(jobs)
             self._end_if_over()
+
+    def enqueue_behind(self, jobs: Iterable[Job]) -> None:
+        """Take work that nothing else is to wait for."""
+        jobs = list(jobs)
+        with self._lock:
+            if not self._closed:
+                self._background.extend(jobs)
+                self._left += len(jobs)
+
+    def join(self, targets: Iterable[Target]) -> list[Target]:
+        """Take targets that have been found meanwhile; return those that are new here."""
+        with self._lock:
+            fresh = [target for target in targets if _key(target) not in self._targets]
+            self._targets.update((_key(target), target) for target in fresh)
+            return fresh
 
     def hire(self, limit: int) -> int:
         """Return how many more workers are wanted now, at most `limit` in all."""
         with self._lock:
             if self._refusal is None:
-                wanted = min(limit, self._workers + len(self._pending))
+                wanted = min(limit, self._workers + len(self._pending) + len(self._background))
             else:
                 wanted = int(self._may_ask_one())
             hired = max(0, wanted - self._workers)
             self._workers += hired
             return hired
 
-    def take(self) -> ExecutionTarget | None:
-        """Take the next target to ask for; None if the worker is not wanted any more."""
+    def take(self) -> Job | None:
+        """Return the next job; None if there is nothing to do (yet), which ends the worker."""
         with self._lock:
             stopped = self._refusal is not None and not self._may_ask_one()
-            if stopped or not self._pending or self.budget.spent:
+            if stopped or self.budget.spent or not (self._pending or self._background):
                 self._workers -= 1
                 self._end_if_over()
                 return None
             self._asking += 1
-            target = self._pending.popleft()
-            self._taken.add(target.id)
-            return target
+            job = (self._pending or self._background).popleft()
+            self._taken.add(_key(job.target))
+            return job
 
     def note(self, outcome: Outcome) -> None:
-        """Take what is known of a target that is still being read."""
+        """Take what is known of a target, in place of what was known before."""
         with self._lock:
-            self._outcomes[outcome.target.id] = outcome
+            self._outcomes[_key(outcome.target)] = outcome
 
-    def done(self, outcome: Outcome) -> None:
-        """Take the outcome of a target that was taken."""
+    def amend(self, target: WorkflowTarget, change: Callable[[WorkflowOutcome], WorkflowOutcome]) -> None:
+        """Change what is known of a workflow, of which several jobs tell."""
         with self._lock:
-            self._outcomes[outcome.target.id] = outcome
+            known = self._outcomes.get(_key(target))
+            if isinstance(known, WorkflowOutcome):
+                self._outcomes[_key(target)] = change(known)
+
+    def done(self, job: Job, error: ApiError | None) -> None:
+        """Take that a job has been done, and what ended it."""
+        with self._lock:
+            if isinstance(error, NotSent):
+                self._taken.discard(_key(job.target))
             self._asking -= 1
             self._left -= 1
-            if outcome.fresh or outcome.reason in ACCEPTED:
+            if error is None or isinstance(error, ACCEPTED):
                 self._refusal, self._refusals, self._accepted = None, 0, True
-            elif outcome.reason == Unauthorized.reason:
-                self._refused(Unauthorized(outcome.message, outcome.http_code))
+            elif isinstance(error, Unauthorized):
+                self._refused(error)
             elif self._inherited:
                 self._refusal, self._refusals = None, 0
             self._inherited = False
@@ -113,7 +167,9 @@ class Flight:
     def close(self) -> None:
         """Ask for nothing more, and let nobody wait any longer."""
         with self._lock:
+            self._closed = True
             self._pending.clear()
+            self._background.clear()
             self.finished.set()
 
     def _refused(self, refusal: Unauthorized) -> None:
@@ -130,7 +186,7 @@ class Flight:
 
     def _is_refused(self) -> bool:
         in_doubt = self._refusal is not None and not self._asking
-        return in_doubt and not (self._may_ask_one() and self._pending)
+        return in_doubt and not (self._may_ask_one() and (self._pending or self._background))
 
     def _end_if_over(self) -> None:
         if not self._left or self._is_refused():
@@ -148,12 +204,26 @@ class Flight:
         with self._lock:
             return self._refusal if self._is_refused() else None
 
-    def asked(self, execution_id: str) -> bool:
+    @property
+    def missing(self) -> ApiError:
+        """Why there is no outcome of a target that has none."""
+        return self.refusal or BudgetSpent("the scrape's budget ended before this was read")
+
+    def asked(self, target: Target) -> bool:
         """Whether a target was asked for."""
         with self._lock:
-            return execution_id in self._taken
+            return _key(target) in self._taken
 
-    def outcomes(self) -> dict[str, Outcome]:
-        """Return what is known so far, by execution ID."""
+    def outcome(self, target: Target) -> Outcome | None:
+        """Return what is known of a target so far."""
         with self._lock:
-            return dict(self._outcomes)
+            return self._outcomes.get(_key(target))
+
+    def targets(self) -> tuple[Target, ...]:
+        """Return the targets, those that have joined last."""
+        with self._lock:
+            return tuple(self._targets.values())
+
+
+def _key(target: Target) -> tuple[str, str]:
+    return target.kind, target.id

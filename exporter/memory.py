@@ -1,32 +1,35 @@
-"""The last outcome of each execution, and when it may be asked for again. Outlives a reload."""
+"""The last outcome of each target of a kind, and when it may be asked for again. Outlives a reload."""
 
 import threading
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Generic, TypeVar
 
 from exporter.outcome import Outcome
 
+FAILED_RECHECK = 300.0
+"""Seconds to leave alone a target that does not exist, or a recheck that failed."""
+HANDICAP = 60.0
+"""Seconds by which what failed stands behind the others in the queue, since it may have held them up."""
+
+Kind = TypeVar("Kind", bound=Outcome)
+
 
 @dataclass(frozen=True, slots=True)
-class Record:
-    """The last outcome of an execution; `asked` and `ask_after` are monotonic instants.
+class Record(Generic[Kind]):
+    """The last outcome of a target; `asked` and `ask_after` are monotonic instants.
 
-    Before `ask_after` the execution is not asked for again.
+    Before `ask_after` the target is not asked for again.
     """
 
-    outcome: Outcome
+    outcome: Kind
     asked: float
     ask_after: float
 
-    @property
-    def weight(self) -> int:
-        """How much there is to remember: the execution, and its steps."""
-        return 1 + (len(self.outcome.history.steps) if self.outcome.history else 0)
 
-
-class Memory:
-    """The last record of each execution; what was used least goes first when they weigh more than `size`.
+class Memory(Generic[Kind]):
+    """The last record of each target; what was used least goes first when they weigh more than `size`.
 
     `_lock` guards all that is private.
     """
@@ -34,7 +37,7 @@ class Memory:
     def __init__(self, size: int = 20_000) -> None:
         self._size = size
         self._lock = threading.Lock()
-        self._records: OrderedDict[str, Record] = OrderedDict()
+        self._records: OrderedDict[str, Record[Kind]] = OrderedDict()
         self._weight = 0
         self._generation = 0
 
@@ -44,27 +47,30 @@ class Memory:
         with self._lock:
             return self._generation
 
-    def get(self, execution_id: str) -> Record | None:
-        """Return what is remembered of an execution."""
+    def get(self, target_id: str) -> Record[Kind] | None:
+        """Return what is remembered of a target."""
         with self._lock:
-            record = self._records.get(execution_id)
+            record = self._records.get(target_id)
             if record is not None:
-                self._records.move_to_end(execution_id)
+                self._records.move_to_end(target_id)
             return record
 
     def update(
-        self, execution_id: str, make: Callable[[Record | None], Record], generation: int | None = None
-    ) -> Outcome:
+        self,
+        target_id: str,
+        make: Callable[[Record[Kind] | None], Record[Kind]],
+        generation: int | None = None,
+    ) -> Kind:
         """Replace a record by one made of it, and forget what was used least if there is no room.
 
         What was asked for in an earlier `generation` is asked for again.
         """
         with self._lock:
-            record = make(self._drop(execution_id))
+            record = make(self._drop(target_id))
             if generation not in {None, self._generation}:
                 record = replace(record, ask_after=float("-inf"))
-            self._records[execution_id] = record
-            self._weight += record.weight
+            self._records[target_id] = record
+            self._weight += record.outcome.weight
             while self._weight > self._size and len(self._records) > 1:
                 self._drop(next(iter(self._records)))
             return record.outcome
@@ -82,12 +88,12 @@ class Memory:
         """Let everything be asked for at once; what is known stays until then."""
         self._ask_again(lambda _: True)
 
-    def _drop(self, execution_id: str) -> Record | None:
-        record = self._records.pop(execution_id, None)
-        self._weight -= record.weight if record else 0
+    def _drop(self, target_id: str) -> Record[Kind] | None:
+        record = self._records.pop(target_id, None)
+        self._weight -= record.outcome.weight if record else 0
         return record
 
-    def _ask_again(self, which: Callable[[Outcome], bool]) -> None:
+    def _ask_again(self, which: Callable[[Kind], bool]) -> None:
         with self._lock:
             self._generation += 1
             for key, record in self._records.items():

@@ -2,11 +2,13 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import KW_ONLY, dataclass, field
+from dataclasses import KW_ONLY, dataclass, field, replace
+from typing import Self
 
 from exporter.cron import Cron
 from exporter.standing import NOTHING, Standing
 from exporter.targets import ExecutionTarget, FolderTarget, Target, WorkflowTarget
+from exporter.yandex.errors import ApiError, NotSent
 from exporter.yandex.history import History
 from exporter.yandex.models import Execution
 from exporter.yandex.workflows import Workflow
@@ -88,8 +90,8 @@ class WorkflowOutcome(Outcome):
     """What is known of one workflow and its executions.
 
     `listed`: all its executions were listed in this collection, so what `standing` says of now is so.
-    `workflow` and `cron` are the last that were read, None if there is none; `active_steps` are the steps
-    under way, by step ID.
+    `workflow` and `cron` are the last that were read, None if there is none. `active_steps` are the steps
+    under way, by step ID, but for those of `histories_missing` executions.
     """
 
     target: WorkflowTarget
@@ -98,6 +100,7 @@ class WorkflowOutcome(Outcome):
     cron: Cron | None = None
     standing: Standing = NOTHING
     active_steps: Mapping[str, int] = field(default_factory=dict)
+    histories_missing: int = 0
     unreadable: tuple[str, ...] = ()
 
     @property
@@ -109,6 +112,28 @@ class WorkflowOutcome(Outcome):
     def unread(self) -> tuple[str, ...]:
         """The fields of the workflow and its executions that could not be read."""
         return self.unreadable
+
+    def failed(self, error: ApiError) -> Self:
+        """Return it without a list, for this reason."""
+        return replace(
+            self,
+            listed=False,
+            fresh=False,
+            http_code=error.http_code,
+            reason=error.reason,
+            message=str(error),
+            sent=not isinstance(error, NotSent),
+        )
+
+    def troubled(self, what: str, error: ApiError) -> Self:
+        """Return it with what could not be read beside the list; the first trouble is told."""
+        if self.reason:
+            return self
+        return replace(self, reason=error.reason, message=f"{what}: {error}")
+
+    def with_unread(self, fields: tuple[str, ...]) -> Self:
+        """Return it with more fields that could not be read."""
+        return replace(self, unreadable=self.unreadable + fields) if fields else self
 
 
 @dataclass(frozen=True, slots=True)

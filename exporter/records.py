@@ -90,7 +90,6 @@ class Look:
     began: float
     window: float
     first: bool
-    max_steps: int | None
     token: str = ""
     pages: int = 0
     skipped: int = 0
@@ -110,12 +109,12 @@ class Look:
 
     @property
     def instant(self) -> float | None:
-        """What ended after it ended after the look had begun; None on the first page, which tells no before."""
+        """What ended later than this ended while the look went on; None on the first page."""
         return max(self.began, self.latest or 0.0) if self.pages else None
 
     @property
     def baseline(self) -> float:
-        """What ended before it had ended before this look; for the looks after it, by the cloud's own clock."""
+        """What ended no later than this had ended before this look; told to the looks after it."""
         return max(min(self.latest or 0.0, self.began), self.began - SETTLED)
 
 

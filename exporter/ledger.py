@@ -1,0 +1,160 @@
+"""What the counters have counted, kept across scrapes, reloads and, with a file, restarts.
+
+A page shows only what the file has: counts are written first. What cannot be written is not shown, is not
+lost, and is written with the next page.
+"""
+
+import logging
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Sequence
+
+from exporter.account import LONGEST_RUN, Account
+from exporter.records import SETTLED, Facts, Look, Record
+from exporter.standing import NOTHING, Standing
+from exporter.statefile import Change, Saved, StateError, StateFile
+from exporter.yandex.history import History
+from exporter.yandex.models import Execution, Step
+
+log = logging.getLogger(__name__)
+
+MOST_WORKFLOWS = 10_000
+
+
+class Ledger:
+    """The accounts of all workflows, at most `size`; those not looked at for the longest go first.
+
+    `failed` is called when the file cannot be written. `_lock` guards everything, and is held while the file
+    is written, so that what it has is one moment's truth. Raises StateError if the file cannot be read.
+    """
+
+    def __init__(
+        self, file: StateFile | None, failed: Callable[[], None], *, size: int = MOST_WORKFLOWS
+    ) -> None:
+        self._file = file
+        self._failed = failed
+        self._size = size
+        self._lock = threading.Lock()
+        self._accounts: OrderedDict[str, Account] = OrderedDict()
+        self._touched: set[str] = set()
+        self._gone: set[str] = set()
+        self._trouble = ""
+        for workflow_id, saved in (file.load() if file else {}).items():
+            self._accounts[workflow_id] = _restored(saved)
+
+    def look(self, workflow_id: str, now: float, *, reach: float, window: float, again: bool) -> Look:
+        """Return a look that has yet to read its first page.
+
+        `reach` is how many seconds back the very first look goes, `window` how far every look that is not
+        made `again` by the same reader.
+        """
+        with self._lock:
+            account = self._accounts.get(workflow_id)
+            facts = account.facts if account else Facts()
+        if not facts.looked or facts.floor is None:
+            since = now - max(reach, window, LONGEST_RUN + SETTLED)
+            return Look(workflow_id, since, now, window, first=True)
+        since = facts.floor if again else min(facts.floor, now - window)
+        return Look(workflow_id, since, now, window, first=False)
+
+    def page(self, look: Look, executions: Sequence[Execution], max_steps: int | None) -> tuple[str, ...]:
+        """Take one page of a look; return the fields that could not be read, of what is news."""
+        with self._lock:
+            account = self._account(look.workflow_id)
+            news = [e for e in executions if account.see(e, look, max_steps)]
+        look.pages += 1
+        return tuple(name for execution in news for name in execution.unread)
+
+    def complete(self, look: Look, max_steps: int | None, now: float) -> tuple[tuple[str, Record], ...]:
+        """Take that a look has read its last page; return what is to be asked for beside it."""
+        with self._lock:
+            account = self._account(look.workflow_id)
+            account.complete(look, max_steps, now)
+            self._accounts.move_to_end(look.workflow_id)
+            while len(self._accounts) > self._size:
+                gone, _ = self._accounts.popitem(last=False)
+                self._touched.discard(gone)
+                self._gone.add(gone)
+            return account.open()
+
+    def learn(self, workflow_id: str, execution: Execution, max_steps: int | None) -> tuple[str, ...]:
+        """Take the answer about one execution; return the fields that could not be read, if it is news."""
+        with self._lock:
+            news = self._account(workflow_id).learn(execution, max_steps)
+        return execution.unread if news else ()
+
+    def miss(self, workflow_id: str, execution_id: str) -> None:
+        """Take that an execution was not found."""
+        with self._lock:
+            self._account(workflow_id).miss(execution_id)
+
+    def give_up(self, workflow_id: str, execution_id: str) -> None:
+        """Take that the error of an execution that failed is not to be had."""
+        with self._lock:
+            self._account(workflow_id).classify(execution_id, "OTHER")
+
+    def settle_steps(
+        self, workflow_id: str, execution_id: str, history: History | None, max_steps: int
+    ) -> None:
+        """Take the history of an execution that ended; None: there is none to be had."""
+        with self._lock:
+            self._account(workflow_id).settle_steps(execution_id, history, max_steps)
+
+    def admit(self, workflow_id: str, steps: Iterable[Step], max_steps: int) -> None:
+        """Take the steps of an execution that is active."""
+        with self._lock:
+            self._account(workflow_id).admit(steps, max_steps)
+
+    def publish(self, workflow_ids: Iterable[str], now: float, window: float) -> dict[str, Standing]:
+        """Write what is new, then return what a page says of these workflows."""
+        with self._lock:
+            self._write()
+            accounts = {id_: self._accounts.get(id_) for id_ in workflow_ids}
+            return {id_: a.standing(now, window) if a else NOTHING for id_, a in accounts.items()}
+
+    def close(self) -> None:
+        """Write what is new and let go of the file."""
+        with self._lock:
+            self._write()
+            if self._file is not None:
+                self._file.close()
+
+    def _account(self, workflow_id: str) -> Account:
+        self._touched.add(workflow_id)
+        return self._accounts.setdefault(workflow_id, Account())
+
+    def _write(self) -> None:
+        touched = {id_: self._accounts[id_] for id_ in self._touched}
+        changes = [Change(id_, forgotten=True) for id_ in self._gone]
+        changes += [change for id_, account in touched.items() if (change := account.unsaved(id_))]
+        if self._file is not None and changes:
+            try:
+                self._file.write(changes)
+            except StateError as error:
+                self._tell(str(error))
+                return
+        self._tell("")
+        for account in touched.values():
+            account.save()
+        self._touched.clear()
+        self._gone.clear()
+
+    def _tell(self, trouble: str) -> None:
+        """Count a file that cannot be written, and log when that changes."""
+        if trouble:
+            self._failed()
+        if trouble and trouble != self._trouble:
+            fields = {"error": trouble}
+            log.error("state cannot be saved; counters stand still until it can", extra={"fields": fields})
+        elif self._trouble and not trouble:
+            log.info("state is saved again")
+        self._trouble = trouble
+
+
+def _restored(saved: Saved) -> Account:
+    try:
+        account = Account(Facts.of(saved.facts) if saved.facts else None)
+        account.restore({id_: Record.of(row) for id_, row in saved.records.items()}, saved.totals)
+    except (KeyError, TypeError, ValueError, IndexError) as error:
+        raise StateError(f"the state file holds what this exporter does not write: {error}") from None
+    return account

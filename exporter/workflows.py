@@ -1,0 +1,164 @@
+"""Reads whole workflows: one list for each, a few calls beside it, and what the ledger makes of them."""
+
+import logging
+from collections.abc import Iterable
+from dataclasses import replace
+from functools import partial
+
+from exporter.details import Details
+from exporter.discovery import Discovery
+from exporter.flight import Flight, Job
+from exporter.infos import Info, Infos
+from exporter.ledger import Ledger
+from exporter.looks import Looks, Seen
+from exporter.memory import FAILED_RECHECK, HANDICAP, Memory, Record
+from exporter.outcome import WorkflowOutcome
+from exporter.standing import NOTHING
+from exporter.targets import WorkflowTarget
+from exporter.yandex.calls import Clock
+from exporter.yandex.errors import ApiError, BadResponse, NotFound, NotSent
+from exporter.yandex.workflows import Workflow
+
+log = logging.getLogger(__name__)
+
+
+class Workflows:
+    """Reads workflows. Shared by all threads: what changes is in its parts, which guard themselves.
+
+    `window` is that of the recent executions, in seconds.
+    """
+
+    def __init__(
+        self,
+        looks: Looks,
+        details: Details,
+        infos: Infos,
+        discovery: Discovery,
+        ledger: Ledger,
+        memory: Memory[WorkflowOutcome],
+        clock: Clock,
+        *,
+        window: float,
+    ) -> None:
+        self._looks = looks
+        self._details = details
+        self._infos = infos
+        self._discovery = discovery
+        self._ledger = ledger
+        self._memory = memory
+        self._clock = clock
+        self._window = window
+
+    def jobs(self, targets: Iterable[WorkflowTarget], flight: Flight) -> list[Job]:
+        """Note what is known, and return the work for what must be asked for."""
+        now, at = self._clock.monotonic(), self._clock.time()
+        jobs = []
+        for target in targets:
+            record = self._memory.get(target.id)
+            if record is not None and now < record.ask_after:
+                kept = replace(record.outcome, target=target, at=at, fresh=False, cached=True)
+                flight.note(kept)
+                continue
+            flight.note(WorkflowOutcome(target, at, sent=False))
+            waited = float("-inf")
+            if record is not None:
+                waited = record.asked + HANDICAP * bool(record.outcome.reason)
+            if not flight.searching:
+                jobs.append(Job(target, partial(self._look, target), waited))
+            if self._infos.due(target.id):
+                jobs.append(Job(target, partial(self._inform, target), float("inf")))
+        return jobs
+
+    def outcomes(self, flight: Flight) -> tuple[WorkflowOutcome, ...]:
+        """Return what the flight knows of its workflows, and what the ledger has counted."""
+        missing = flight.missing
+        found = self._discovery.found(flight.watched.folders)
+        configured = {target.id for target in flight.watched.workflows}
+        targets = [t for t in flight.targets() if isinstance(t, WorkflowTarget)]
+        targets = [t for t in targets if t.id in configured or t.id in found]
+        ids = [target.id for target in targets]
+        standings = {} if flight.searching else self._ledger.publish(ids, self._clock.time(), self._window)
+        return tuple(
+            replace(
+                self._outcome(target, found.get(target.id), flight, missing),
+                standing=standings.get(target.id, NOTHING),
+            )
+            for target in targets
+        )
+
+    def _outcome(
+        self, target: WorkflowTarget, preview: Workflow | None, flight: Flight, missing: ApiError
+    ) -> WorkflowOutcome:
+        outcome, info = flight.outcome(target), self._infos.get(target.id) or Info(0.0)
+        if not isinstance(outcome, WorkflowOutcome):
+            outcome = WorkflowOutcome(target, self._clock.time(), sent=False)
+        if info.gone and info.error is not None:
+            outcome = outcome.failed(info.error)
+        elif not outcome.listed and not outcome.reason and not flight.searching:
+            outcome = replace(outcome.failed(missing), sent=flight.asked(target))
+        return replace(outcome, workflow=_merged(preview, info.workflow), cron=info.cron)
+
+    def _look(self, target: WorkflowTarget, flight: Flight) -> ApiError | None:
+        """Read the list, and begin the calls beside it."""
+        asked = self._clock.monotonic()
+        try:
+            seen = self._looks.read(target.id, flight.budget)
+        except ApiError as error:
+            failure = error
+        except Exception:
+            log.exception("reading a workflow failed in an unforeseen way")
+            failure = BadResponse("the answer could not be handled; see the log")
+        else:
+            flight.amend(target, partial(self._listed, seen=seen))
+            self._remember(target, asked, flight)
+            self._details.begin(target, seen, flight)
+            return None
+        flight.amend(target, lambda outcome: outcome.failed(failure))
+        if not isinstance(failure, NotSent):
+            self._remember(target, asked, flight)
+        return failure
+
+    def _listed(self, outcome: WorkflowOutcome, seen: Seen) -> WorkflowOutcome:
+        now = self._clock.time()
+        listed = replace(
+            outcome, at=now, listed=True, http_code=200, fresh=True, sent=True, last_success=now
+        ).with_unread(seen.unread)
+        if not seen.look.skipped:
+            return listed
+        return listed.troubled("the list", BadResponse(f"left out, for want of an ID: {seen.look.skipped}"))
+
+    def _remember(self, target: WorkflowTarget, asked: float, flight: Flight) -> None:
+        outcome, generation = flight.outcome(target), self._memory.generation
+        if not isinstance(outcome, WorkflowOutcome):
+            return
+        gone = outcome.reason == NotFound.reason and not outcome.listed
+        ask_after = self._clock.monotonic() + (FAILED_RECHECK if gone else 0.0)
+        record = Record(outcome, asked, ask_after)
+
+        def remembered(last: Record[WorkflowOutcome] | None) -> Record[WorkflowOutcome]:
+            if record.outcome.last_success is not None or last is None:
+                return record
+            return replace(record, outcome=replace(outcome, last_success=last.outcome.last_success))
+
+        self._memory.update(target.id, remembered, generation)
+
+    def _inform(self, target: WorkflowTarget, flight: Flight) -> ApiError | None:
+        """Ask for the workflow itself."""
+        try:
+            unread = self._infos.read(target.id, flight.budget)
+        except ApiError as error:
+            trouble = error
+            flight.amend(target, lambda outcome: outcome.troubled("the workflow itself", trouble))
+            return error
+        except Exception:
+            log.exception("reading a workflow failed in an unforeseen way")
+            return BadResponse("the answer could not be handled; see the log")
+        flight.amend(target, lambda outcome: outcome.with_unread(unread))
+        return None
+
+
+def _merged(preview: Workflow | None, workflow: Workflow | None) -> Workflow | None:
+    """Return what the list of the folder says, which is newer, with the schedule, which it does not have."""
+    if preview is None or workflow is None:
+        return preview or workflow
+    return replace(preview, schedule=workflow.schedule)
