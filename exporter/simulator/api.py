@@ -124,11 +124,12 @@ class Api:
     def _workflows_call(self, request: Request, method: str, target: str) -> Answer:
         if not self.authorized(request):
             return refusal(401, "Token is invalid or has expired.")
-        unknown = set(request.query) - _PARAMETERS.get(method, set())
+        query = request.query
+        unknown = set(query) - _PARAMETERS.get(method, set())
         if unknown:
             return refusal(400, f"Unknown parameters: {', '.join(sorted(unknown))}")
         try:
-            return self._calls[method](target, request.query)
+            return self._calls[method](target, query)
         except ValueError as error:
             return refusal(400, str(error))
 

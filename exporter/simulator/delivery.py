@@ -70,8 +70,8 @@ def body_of(answer: Answer) -> bytes | Huge:
     return answer.body if isinstance(answer.body, Huge) else wire.encode(answer.body)
 
 
-def head(answer: Answer, close: bool) -> bytes:
-    """Return the status line and the headers."""
+def head(answer: Answer, size: int, close: bool) -> bytes:
+    """Return the status line and the headers of an answer whose body has `size` bytes."""
     try:
         phrase = http.HTTPStatus(answer.code).phrase
     except ValueError:
@@ -79,7 +79,7 @@ def head(answer: Answer, close: bool) -> bytes:
     headers = (
         ("Date", formatdate(usegmt=True)),
         ("Content-Type", answer.content_type),
-        ("Content-Length", str(len(body_of(answer)))),
+        ("Content-Length", str(size)),
         *((("Connection", "close"),) if close else ()),
         *answer.headers,
     )

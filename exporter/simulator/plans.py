@@ -46,7 +46,8 @@ STEPS = (
 class Plan:
     """An execution that lives. `failure` is how it ends if the last phase is FAILED.
 
-    It is told of from `visible_at` on (nanoseconds), and not before its first phase.
+    It is told of from `visible_at` on (nanoseconds), and not before its first phase. `final` may hold what
+    its preview is for ever once it has ended.
     """
 
     id: str
@@ -55,6 +56,7 @@ class Plan:
     failure: Failure | None = None
     steps: tuple[Step, ...] = STEPS
     visible_at: int = 0
+    final: Execution | None = None
 
     def at(self, now: int) -> Execution | None:
         """Return the execution at a moment; None before it is told of."""
@@ -65,8 +67,12 @@ class Plan:
 
     def preview(self, now: int) -> Execution | None:
         """Return the execution at a moment without its history, which costs far more than the rest."""
+        if now < self.visible_at:
+            return None
+        if self.final is not None and now >= self.phases[-1].at:
+            return self.final
         last = self._phase(now)
-        if last is None or now < self.visible_at:
+        if last is None:
             return None
         return Execution(
             id=self.id,

@@ -222,7 +222,8 @@ class _Handler(BaseHTTPRequestHandler):
         self._send(answer, rule)
 
     def _send(self, answer: Answer, rule: FaultRule | None = None) -> None:
-        head = delivery.head(answer, self.close_connection)
+        body = delivery.body_of(answer)
+        head = delivery.head(answer, len(body), self.close_connection)
         line = delivery.Line(self.connection, self.server.stopping)
-        if not delivery.deliver(line, head, delivery.body_of(answer), rule):
+        if not delivery.deliver(line, head, body, rule):
             self.close_connection = True

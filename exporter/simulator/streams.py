@@ -5,7 +5,7 @@ What a run is at a moment is its plan's matter; which of the runs exist at all i
 
 import random
 import uuid
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from exporter.simulator.plans import Phase, Plan
@@ -148,13 +148,15 @@ class Stream:
         moments = self._moments(chance, number * self.interval)
         digits = chance.choice((0, 3, 6, 9)) if self.birth.pace >= 1 else 9
         at = [max(self.birth.at, self.birth.moment(seconds, digits)) for seconds, _ in moments]
-        return Plan(
+        plan = Plan(
             id=f"{self.workflow_id}-{random_uuid(chance, _NUMBERED_FROM + number)}",
             workflow_id=self.workflow_id,
             phases=tuple(Phase(when, status) for when, (_, status) in zip(at, moments, strict=True)),
             failure=self.habits.failures[number % len(self.habits.failures)],
             visible_at=at[0] + int(chance.uniform(*self.habits.lag) * self.birth.pace * NANO),
         )
+        # Lists consist of ended runs for the most part; to make those anew each time is what they cost.
+        return replace(plan, final=plan.preview(max(plan.visible_at, at[-1])))
 
     def _moments(self, chance: random.Random, start: float) -> list[tuple[float, Status]]:
         run = start + chance.uniform(*self.habits.queued)

@@ -31,7 +31,7 @@ def timestamp(value: Instant) -> str:
         return value
     seconds, nanos = divmod(value, NANO)
     when = _EPOCH + timedelta(seconds=seconds)
-    return f"{when:%m-%dT%H:%M:%S}".join((f"{when.year:04d}-", f"{_fraction(nanos)}Z"))
+    return f"{when.isoformat()[:19]}{_fraction(nanos)}Z"
 
 
 def duration(value: Instant) -> str:
