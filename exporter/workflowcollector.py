@@ -89,7 +89,7 @@ WORKFLOW_FAMILIES: dict[str, tuple[str, Sequence[str]]] = {
         WORKFLOW,
     ),
     "schedule_next_timestamp_seconds": ("Unix time at which Workflow.schedule fires next.", WORKFLOW),
-    "expected_success_interval_seconds": ("The interval that the configuration states.", WORKFLOW),
+    "expected_success_interval_seconds": ("expected_success_interval of the configuration.", WORKFLOW),
 }
 """Help and labels of each family; one that ends in `_total` is a counter, one with BOUNDS a histogram."""
 
@@ -102,9 +102,9 @@ STEP_FAMILIES: dict[str, tuple[str, Sequence[str]]] = {
         "History entries of ended executions that failed, by the class of HistoryEntry.error.errorCode.",
         (*STEP, "error_class"),
     ),
-    "step_retries_total": ("Sum of HistoryEntry.attempts - 1 over those of ended executions.", STEP),
-    "step_duration_seconds": ("HistoryEntry.duration of those of ended executions, in seconds.", STEP),
-    "active_steps": ("History entries under way now, of executions that have not ended.", STEP),
+    "step_retries_total": ("Sum of HistoryEntry.attempts - 1 over the entries of ended executions.", STEP),
+    "step_duration_seconds": ("HistoryEntry.duration of the entries of ended executions, in seconds.", STEP),
+    "active_steps": ("History entries of active executions that are under way (HistoryEntry.status).", STEP),
     "step_info": (
         "HistoryEntry.type and HistoryEntry.title of the API; always 1.",
         (*STEP, "step_type", "step_title"),
@@ -222,7 +222,7 @@ class WorkflowsCollector:
         families.add("scrape_http_code", at, outcome.http_code)
         families.add("expected_success_interval_seconds", at, outcome.target.expected_success_interval)
         _add_totals(families, at, outcome.standing)
-        if outcome.reason != NotFound.reason:
+        if outcome.success or outcome.reason != NotFound.reason:
             if outcome.workflow is not None:
                 self._add_info(families, at, outcome.workflow)
                 _add_schedule(families, at, outcome)

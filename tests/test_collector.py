@@ -2,20 +2,27 @@
 
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
 
+import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import Metric
 from prometheus_client.openmetrics.exposition import generate_latest as generate_openmetrics
+from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
 from exporter.collector import ProbeCollector, WorkflowCollector
-from exporter.outcome import Collection, Outcome
-from exporter.targets import ExecutionTarget
+from exporter.cron import Cron
+from exporter.outcome import Collection, ExecutionOutcome, FolderOutcome, WorkflowOutcome
+from exporter.standing import Exemplar, Group, Run, Standing
+from exporter.targets import ExecutionTarget, FolderTarget, WorkflowTarget
 from exporter.telemetry import ScrapeTelemetry, Telemetry
+from exporter.workflowcollector import QuotaCollector, WorkflowsCollector
 from exporter.yandex.calls import CallRecord
 from exporter.yandex.history import History
 from exporter.yandex.iam import TokenRecord
-from exporter.yandex.models import Execution
+from exporter.yandex.models import Execution, Status
+from exporter.yandex.workflows import Workflow, WorkflowState
 
 HERE = Path(__file__).parent
 GOLDEN = HERE / "golden"
@@ -27,14 +34,14 @@ def sample(name: str) -> object:
     return json.loads((HERE / "samples" / f"{name}.json").read_text())
 
 
-def outcome(name: str, alias: str = "", history: str = "") -> Outcome:
+def outcome(name: str, alias: str = "", history: str = "") -> ExecutionOutcome:
     """Return the outcome of reading an execution now."""
     execution = Execution.from_json(sample(f"execution_get_{name}"))
-    return Outcome(
+    return ExecutionOutcome(
         ExecutionTarget(execution.id, alias),
         NOW,
-        execution,
-        History.from_json(sample(history), 3) if history else None,
+        execution=execution,
+        history=History.from_json(sample(history), 3) if history else None,
         http_code=200,
         last_success=NOW,
         fresh=True,
@@ -48,13 +55,82 @@ def collection() -> Collection:
         (
             *(outcome(name) for name in statuses),
             outcome("failed", alias='night "ly"\\\n', history="execution_history"),
-            Outcome(ExecutionTarget("gone"), NOW, http_code=404, reason="not_found", last_success=NOW - 60),
-            Outcome(ExecutionTarget("unreached"), NOW, reason="connection"),
+            ExecutionOutcome(
+                ExecutionTarget("gone"), NOW, http_code=404, reason="not_found", last_success=NOW - 60
+            ),
+            ExecutionOutcome(ExecutionTarget("unreached"), NOW, reason="connection"),
         ),
         NOW,
         0.25,
-        9.5,
+        allowed=9.5,
     )
+
+
+def standing() -> Standing:
+    """Return what has been counted of a workflow that has executions of every kind."""
+    return Standing(
+        active={Status.QUEUED: Group(), Status.RUNNING: Group(2, NOW - 7200), Status.PAUSED: Group(1)},
+        recent={Status.RUNNING: 1, Status.FAILED: 1, Status.FINISHED: 3, Status.UNKNOWN: 1},
+        totals={
+            ("started",): 7,
+            ("completed", "FINISHED"): 3,
+            ("completed", "FAILED"): 2,
+            ("failures", "STEP"): 1,
+            ("failures", "OTHER"): 1,
+            ("seconds", "1.0"): 2,
+            ("seconds", "1800.0"): 2,
+            ("seconds", "inf"): 1,
+            ("seconds", "sum"): 175_000_070_697_344,
+            ("step_completed", "charge", "FAILED"): 1,
+            ("step_completed", "charge", "COMPLETED"): 4,
+            ("step_failures", "charge", "STEP"): 1,
+            ("step_retries", "charge"): 2,
+            ("step_seconds", "charge", "900.0"): 5,
+            ("step_seconds", "charge", "sum"): 4_495_000_000_000,
+        },
+        exemplars={
+            1.0: Exemplar("w-fast", 0.035348672, NOW - 3000),
+            1800.0: Exemplar("x" * 117, 900.0, NOW - 2000),
+            float("inf"): Exemplar("w-slow", 173_199.5, NOW - 60.5),
+            60.0: Exemplar("w-not-in-the-totals-yet", 42.0, NOW),
+        },
+        steps={"charge": ("FunctionCall", "Charge the card"), "ship": ("HttpCall", 'Ship "it"')},
+        steps_over_limit=4,
+        last_started=NOW - 60,
+        last_completed=Run(Status.FAILED, NOW - 120, 900.0),
+        last_success=NOW - 3000,
+        last_failure=NOW - 120,
+    )
+
+
+def workflows() -> Collection:
+    """Return a collection with a workflow in every state that one can be in, and their folder."""
+    known = replace(Workflow.from_json(sample("workflow_get")), created_at=NOW - 864_000)
+    labels = (("cost-center/eu", "slashed"), ("cost_center_eu", "underlined"))
+    express = replace(known, name="express", labels=labels, express=True, schedule=None)
+    cron = Cron.parse("0 3 * * ? *", "Europe/Moscow")
+    full, kept = standing(), WorkflowOutcome(
+        WorkflowTarget("kept"), NOW, http_code=503, reason="server_error", standing=standing(),
+        workflow=replace(known, id="kept", created_at=NOW - 3600), cron=cron, last_success=NOW - 60,
+    )  # fmt: skip
+    read = WorkflowOutcome(
+        WorkflowTarget(known.id, 90_000.0), NOW, http_code=200, fresh=True, listed=True, workflow=known,
+        cron=cron, standing=full, active_steps={"charge": 2, "over-the-limit": 1}, last_success=NOW,
+    )  # fmt: skip
+    idle = replace(full, totals={}, exemplars={}, steps={}, steps_over_limit=0)
+    other = replace(read, target=WorkflowTarget("express"), workflow=express, cron=None, standing=idle)
+    lost = replace(kept, target=WorkflowTarget("gone"), http_code=404, reason="not_found")
+    new = WorkflowOutcome(WorkflowTarget("never-looked", 60.0), NOW, reason="budget", sent=False)
+    listed = replace(other, target=WorkflowTarget("unnamed"), workflow=None)
+    state = replace(
+        other, target=WorkflowTarget("odd"), workflow=replace(express, state=WorkflowState.UNKNOWN)
+    )
+    folder = FolderOutcome(FolderTarget("b1g"), NOW, http_code=200, fresh=True, listed=True, found=(known,))
+    failed = outcome("failed", history="execution_history")
+    return Collection(
+        (failed,), NOW, 0.5, allowed=9.5, workflows=(read, other, kept, lost, new, listed, state),
+        folders=(folder, FolderOutcome(FolderTarget("b1h"), NOW, http_code=403, reason="forbidden")),
+    )  # fmt: skip
 
 
 def telemetry(given: Collection) -> Telemetry:
@@ -84,11 +160,13 @@ class Stable:
         return families
 
 
-def registry() -> CollectorRegistry:
+def registry(given: Collection) -> CollectorRegistry:
     """Return all collectors of /metrics and /probe but those of the process."""
-    given = collection()
     made = CollectorRegistry()
     made.register(WorkflowCollector(lambda: given, history=True))
+    labels = ("team", "cost-center/eu", "cost_center_eu")
+    made.register(WorkflowsCollector(lambda: given, labels=labels, history=True, recent_window=3600.0))
+    made.register(QuotaCollector({"active_executions": 100, "workflows": 30}))
     made.register(ProbeCollector(lambda: given))
     made.register(ScrapeTelemetry(lambda: given))
     made.register(Stable(telemetry(given)))
@@ -104,19 +182,33 @@ def compare(name: str, page: bytes) -> None:
     assert page.decode() == path.read_bytes().decode()
 
 
-def test_the_page_in_the_text_format_is_the_golden_one() -> None:
+@pytest.mark.parametrize(("name", "given"), [("metrics", collection()), ("workflows", workflows())])
+def test_the_page_in_the_text_format_is_the_golden_one(name: str, given: Collection) -> None:
     """Every family, label and value of the contract, in the text format."""
-    compare("metrics.txt", generate_latest(registry()))
+    compare(f"{name}.txt", generate_latest(registry(given)))
 
 
-def test_the_page_in_openmetrics_is_the_golden_one() -> None:
+@pytest.mark.parametrize(("name", "given"), [("metrics", collection()), ("workflows", workflows())])
+def test_the_page_in_openmetrics_is_the_golden_one(name: str, given: Collection) -> None:
     """Every family, label and value of the contract, in OpenMetrics."""
-    compare("metrics.openmetrics.txt", generate_openmetrics(registry()))  # type: ignore[no-untyped-call]
+    page = generate_openmetrics(registry(given))  # type: ignore[no-untyped-call]
+    compare(f"{name}.openmetrics.txt", page)
 
 
-def test_no_label_set_comes_twice() -> None:
+@pytest.mark.parametrize("given", [collection(), workflows()])
+def test_a_page_in_openmetrics_can_be_read(given: Collection) -> None:
+    """Prometheus asks for OpenMetrics first: a page that its grammar refuses would be lost whole."""
+    page = generate_openmetrics(registry(given))  # type: ignore[no-untyped-call]
+    read = list(text_string_to_metric_families(page.decode()))  # type: ignore[no-untyped-call]
+    assert {f.name for f in read} == {f.name for f in registry(given).collect()}
+
+
+@pytest.mark.parametrize("given", [collection(), workflows()])
+def test_no_label_set_and_no_family_comes_twice(given: Collection) -> None:
     """A repeated label set would cost Prometheus the whole page."""
-    for family in registry().collect():
+    families = list(registry(given).collect())
+    assert len({family.name for family in families}) == len(families)
+    for family in families:
         seen = [(found.name, *sorted(found.labels.items())) for found in family.samples]
         assert len(seen) == len(set(seen))
 
@@ -129,6 +221,7 @@ def test_a_selection_by_name_does_not_collect_what_it_does_not_need() -> None:
 
     made = CollectorRegistry()
     made.register(WorkflowCollector(never, history=True))
+    made.register(WorkflowsCollector(never, labels=["team"], history=True, recent_window=60.0))
     made.register(ScrapeTelemetry(never))
     made.register(Telemetry("1", "2"))
     page = generate_latest(made.restricted_registry(["yc_workflow_exporter_build_info"]))
