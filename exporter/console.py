@@ -1,14 +1,21 @@
 """What the command line tells people: aligned, coloured on a terminal, plain when piped."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
-from typing import TextIO
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import TextIO, TypeVar
 
-from exporter.outcome import Collection, Outcome
-from exporter.scraper import FAILED_RECHECK, TERMINAL_RECHECK
+from exporter.executions import TERMINAL_RECHECK
+from exporter.infos import INFO_AGE
+from exporter.memory import FAILED_RECHECK
+from exporter.outcome import Collection, ExecutionOutcome, FolderOutcome, Outcome, WorkflowOutcome
+from exporter.targets import Watched
+from exporter.wording import active_text, ago_text, counted, duration_text
 from exporter.yandex.calls import CallRecord
 from exporter.yandex.errors import REMEDIES, NotFound
 
+T = TypeVar("T", bound=Outcome)
+
+DAY = 86400.0
 COLOURS = {"red": "31", "green": "32", "yellow": "33", "blue": "34", "grey": "90", "bold": "1"}
 
 
@@ -49,34 +56,55 @@ class Console:
 class CallCounter:
     """Shows the number of calls while they are made."""
 
-    def __init__(self, console: Console, targets: int) -> None:
+    def __init__(self, console: Console, watched: Watched) -> None:
         self._console = console
-        self._targets = targets
+        kinds = (
+            (len(watched.executions), "execution"),
+            (len(watched.workflows), "workflow"),
+            (len(watched.folders), "folder"),
+        )
+        named = [counted(number, noun) for number, noun in kinds if number]
+        self._targets = ", ".join(named) or "nothing"
         self._calls = 0
 
     def __call__(self, _: CallRecord) -> None:
         """Count one call."""
         self._calls += 1
-        self._console.progress(f"asking for {self._targets} executions: {self._calls} calls made")
+        self._console.progress(f"asking for {self._targets}: {counted(self._calls, 'call')} made")
 
 
 def report(console: Console, collection: Collection) -> None:
-    """Say what each target answered, the failed ones last with what to do about it."""
-    outcomes = sorted(collection.outcomes, key=lambda o: (not o.success, o.target.id))
-    if outcomes:
-        rows = [_row(outcome) for outcome in outcomes]
-        console.table(rows, ["green" if o.success else "red" for o in outcomes])
-    reasons = Counter(o.reason for o in outcomes if o.reason)
+    """Say what each target answered, kind by kind, the failed ones last; then what to do about them."""
+    titled = sum(map(bool, (collection.executions, collection.workflows, collection.folders))) > 1
+    _block(console, "executions" if titled else "", collection.executions, _execution_row)
+    _block(console, "workflows" if titled else "", collection.workflows, _workflow_row)
+    _block(console, "folders" if titled else "", collection.folders, _folder_row)
+    reasons = Counter(o.reason for o in collection.all if o.reason)
     for reason, count in reasons.most_common():
         console.say()
         console.say(console.paint(f"{reason} ({count})", "bold") + f": {REMEDIES[reason]}")
 
 
-def _row(outcome: Outcome) -> tuple[str, str, str, str]:
+def _block(console: Console, title: str, outcomes: Sequence[T], row: Callable[[T], Sequence[str]]) -> None:
+    if not outcomes:
+        return
+    if title:
+        console.say(console.paint(title, "bold"))
+    ordered = sorted(outcomes, key=lambda o: (not o.success, o.target.id))
+    console.table([row(o) for o in ordered], [_colour(o) for o in ordered])
+
+
+def _colour(outcome: Outcome) -> str:
+    if not outcome.success:
+        return "red"
+    # An execution that is kept is whole; a workflow with a reason is read in part.
+    return "yellow" if outcome.reason and isinstance(outcome, WorkflowOutcome) else "green"
+
+
+def _execution_row(outcome: ExecutionOutcome) -> tuple[str, ...]:
     name = outcome.target.id + (f" ({outcome.target.alias})" if outcome.target.alias else "")
     if outcome.execution is None:
-        code = str(outcome.http_code) if outcome.http_code else "-"
-        return ("failed", name, code, f"{outcome.reason}: {outcome.message}")
+        return ("failed", name, _code(outcome), _failure(outcome))
     duration = outcome.execution.duration
     said = outcome.execution.status.name + ("" if duration is None else f" {duration:.3f} s")
     if outcome.execution.error is not None:
@@ -86,21 +114,64 @@ def _row(outcome: Outcome) -> tuple[str, str, str, str]:
     return ("ok", name, str(outcome.http_code), said)
 
 
+def _workflow_row(outcome: WorkflowOutcome) -> tuple[str, ...]:
+    name = (outcome.workflow.name if outcome.workflow else "") or "-"
+    if not outcome.listed:
+        return ("failed", outcome.target.id, name, _code(outcome), _failure(outcome))
+    standing = outcome.standing
+    parts = [active_text(standing.active) or "none running", _last_run(outcome)]
+    if outcome.reason:
+        parts.append(f"read in part: {_failure(outcome)}")
+    return ("ok", outcome.target.id, name, _code(outcome), "; ".join(parts))
+
+
+def _last_run(outcome: WorkflowOutcome) -> str:
+    last = outcome.standing.last_completed
+    if last is None:
+        return "never ran" if outcome.standing.last_started is None else "none has ended"
+    return f"last {last.status.name} {duration_text(last.duration)}, {ago_text(outcome.at - last.end)}"
+
+
+def _folder_row(outcome: FolderOutcome) -> tuple[str, ...]:
+    if not outcome.listed:
+        return ("failed", outcome.target.id, _code(outcome), _failure(outcome))
+    taken = sum(map(outcome.target.takes, outcome.found))
+    some = "" if taken == len(outcome.found) else f", {taken} of them watched"
+    return ("ok", outcome.target.id, _code(outcome), counted(len(outcome.found), "workflow") + some)
+
+
+def _code(outcome: Outcome) -> str:
+    return str(outcome.http_code) if outcome.http_code else "-"
+
+
+def _failure(outcome: Outcome) -> str:
+    return f"{outcome.reason}: {outcome.message}"
+
+
 def calls_per_day(collection: Collection, interval: float, *, history: bool) -> int:
-    """Return how many calls a day a scrape of these targets every `interval` seconds makes."""
-    each = 2 if history else 1
-    day = 86400.0
+    """Return about how many calls a day a scrape of these targets every `interval` seconds makes.
 
-    def calls(outcome: Outcome) -> float:
-        if outcome.ended:
-            return each * day / TERMINAL_RECHECK
-        if outcome.reason == NotFound.reason:
-            return day / FAILED_RECHECK
-        return each * day / interval if outcome.success else day / interval
-
-    return round(sum(map(calls, collection.outcomes)))
+    A list is taken for one page, and what is under way now for what always is.
+    """
+    calls = sum(_execution_calls(outcome, interval, 2 if history else 1) for outcome in collection.executions)
+    calls += sum(_workflow_calls(outcome, interval, history=history) for outcome in collection.workflows)
+    calls += sum(_calls_while_failing(outcome, interval) for outcome in collection.folders)
+    return round(calls)
 
 
-def counted(number: int, noun: str) -> str:
-    """Return a number of things: 1 execution, 2 executions."""
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+def _execution_calls(outcome: ExecutionOutcome, interval: float, each: int) -> float:
+    if outcome.ended:
+        return each * DAY / TERMINAL_RECHECK
+    return each * DAY / interval if outcome.success else _calls_while_failing(outcome, interval)
+
+
+def _workflow_calls(outcome: WorkflowOutcome, interval: float, *, history: bool) -> float:
+    if not outcome.listed:
+        return _calls_while_failing(outcome, interval) + DAY / FAILED_RECHECK
+    active = sum(group.count for group in outcome.standing.active.values())
+    return (1 + (active if history else 0)) * DAY / interval + DAY / INFO_AGE
+
+
+def _calls_while_failing(outcome: Outcome, interval: float) -> float:
+    """Return the calls of a target that takes one a scrape: what is not found is not asked for at each."""
+    return DAY / (FAILED_RECHECK if outcome.reason == NotFound.reason else interval)

@@ -4,9 +4,9 @@ import logging
 import threading
 from collections import OrderedDict, defaultdict
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from exporter.outcome import Collection, Outcome
+from exporter.outcome import Collection, ExecutionOutcome, FolderOutcome, Outcome
 from exporter.yandex.calls import Clock
 from exporter.yandex.iam import TokenRecord
 
@@ -16,11 +16,18 @@ REMINDER_SECONDS = 3600.0
 MOST_TARGETS = 50_000
 ONE_LINE_EACH = 3
 
+Target = tuple[str, str]
+"""Kind and ID of a target: IDs of different kinds may be the same."""
+
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """What was last logged of a failing execution, and when (a monotonic instant)."""
+    """What was last logged of a failing target, and when (a monotonic instant).
 
+    `what` is the beginning of the message: what of which kind of target.
+    """
+
+    what: str
     reason: str
     http_code: int
     at: float
@@ -29,33 +36,35 @@ class Failure:
 class OutcomeLog:
     """Logs changes in what can be read, and reminds of what still can't be once an hour.
 
-    `_lock` guards `_failures` and `_token_failed`. At most 50,000 failing executions are remembered.
+    `_lock` guards `_failures` and `_token_failed`. At most 50,000 failing targets are remembered.
     """
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._lock = threading.Lock()
-        self._failures: OrderedDict[str, Failure] = OrderedDict()
+        self._failures: OrderedDict[Target, Failure] = OrderedDict()
         self._token_failed = False
 
     def collected(self, collection: Collection) -> None:
         """Log what changed with this collection; what is only remembered is no news."""
-        asked = [o for o in collection.outcomes if not o.cached]
+        asked = [o for o in collection.all if not o.cached]
+        failed: dict[tuple[str, str, int], list[Outcome]] = defaultdict(list)
+        recovered: dict[str, list[Outcome]] = defaultdict(list)
         with self._lock:
-            failed = [o for o in asked if o.reason and self._is_news(o)]
-            recovered = [o for o in asked if not o.reason and o.target.id in self._failures]
-            for outcome in recovered:
-                del self._failures[outcome.target.id]
-        groups: dict[tuple[bool, str, int], list[Outcome]] = defaultdict(list)
-        for outcome in failed:
-            groups[outcome.fresh, outcome.reason, outcome.http_code].append(outcome)
-        for (read, _, _), group in groups.items():
-            what = "history of an execution" if read else "execution"
-            _tell(logging.WARNING, f"{what} cannot be read", group)
-        _tell(logging.INFO, "execution can be read again", recovered)
+            for outcome in asked:
+                if not outcome.reason:
+                    before = self._failures.pop(_key(outcome), None)
+                    if before is not None:
+                        recovered[before.what].append(outcome)
+                elif self._is_news(outcome):
+                    failed[_what(outcome), outcome.reason, outcome.http_code].append(outcome)
+        for (what, _, _), group in failed.items():
+            _tell(logging.WARNING, f"{what} cannot be {_verb(group[0])}", group)
+        for what, group in recovered.items():
+            _tell(logging.INFO, f"{what} can be {_verb(group[0])} again", group)
         log.debug(
             "collection done",
-            extra={"fields": {"targets": len(collection.outcomes), "seconds": round(collection.seconds, 3)}},
+            extra={"fields": {"targets": len(collection.all), "seconds": round(collection.seconds, 3)}},
         )
 
     def token(self, record: TokenRecord) -> None:
@@ -72,17 +81,32 @@ class OutcomeLog:
             log.info("IAM tokens can be had again")
 
     def _is_news(self, outcome: Outcome) -> bool:
-        last, now = self._failures.get(outcome.target.id), self._clock.monotonic()
-        news = (
-            last is None
-            or (last.reason, last.http_code) != (outcome.reason, outcome.http_code)
-            or now - last.at >= REMINDER_SECONDS
-        )
+        key, now = _key(outcome), self._clock.monotonic()
+        failure = Failure(_what(outcome), outcome.reason, outcome.http_code, now)
+        last = self._failures.get(key)
+        news = last is None or replace(last, at=now) != failure or now - last.at >= REMINDER_SECONDS
         if news:
-            self._failures[outcome.target.id] = Failure(outcome.reason, outcome.http_code, now)
+            self._failures[key] = failure
             while len(self._failures) > MOST_TARGETS:
                 self._failures.popitem(last=False)
         return news
+
+
+def _key(outcome: Outcome) -> Target:
+    return outcome.target.kind, outcome.target.id
+
+
+def _what(outcome: Outcome) -> str:
+    """Return what cannot be read: the target, or what belongs to it when it was read itself."""
+    if isinstance(outcome, ExecutionOutcome):
+        return "history of an execution" if outcome.fresh else "execution"
+    if isinstance(outcome, FolderOutcome):
+        return "folder"
+    return "part of a workflow" if outcome.success else "workflow"
+
+
+def _verb(outcome: Outcome) -> str:
+    return "listed" if isinstance(outcome, FolderOutcome) else "read"
 
 
 def _tell(level: int, message: str, outcomes: Iterable[Outcome]) -> None:
@@ -97,12 +121,8 @@ def _tell(level: int, message: str, outcomes: Iterable[Outcome]) -> None:
         log.log(level, message, extra={"fields": fields})
 
 
-def _fields(outcome: Outcome, execution_id: str) -> dict[str, object]:
+def _fields(outcome: Outcome, ids: str) -> dict[str, object]:
+    named: dict[str, object] = {f"{outcome.target.kind}_id": ids}
     if not outcome.reason:
-        return {"execution_id": execution_id}
-    return {
-        "execution_id": execution_id,
-        "reason": outcome.reason,
-        "http_code": outcome.http_code,
-        "error": outcome.message,
-    }
+        return named
+    return {**named, "reason": outcome.reason, "http_code": outcome.http_code, "error": outcome.message}

@@ -5,45 +5,28 @@ import hashlib
 import re
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from exporter.outcome import Collection, Outcome
+from exporter.outcome import Collection, ExecutionOutcome, FolderOutcome, Outcome, WorkflowOutcome
+from exporter.pagerows import (
+    COMPLAINTS,
+    FAILED,
+    NOT_READ,
+    complaints,
+    execution_rows,
+    folder_rows,
+    state,
+    state_counts,
+    workflow_rows,
+)
+from exporter.wording import active_text, counted, utc_text
 from exporter.yandex.calls import CallRecord
-from exporter.yandex.errors import REMEDIES
 
 MOST_SHOWN = 500
 DOCUMENTATION = "https://yandex.cloud/en/docs/serverless-integrations/concepts/workflows/workflow"
-NONE = "\u2014"
-
-NOT_READ = "NOT READ"
-URGENCY = ("FAILED", NOT_READ, "UNKNOWN", "PAUSED", "RUNNING", "QUEUED", "STOPPED", "FINISHED")
-"""The states of the page, those that need a look first."""
 TROUBLE = {"FAILED": "failed", NOT_READ: "not read", "UNKNOWN": "of unknown status"}
-"""The states that are not fine, in the words of the summary."""
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """An execution as it is shown, all in words; an empty text is not shown."""
-
-    id: str
-    alias: str
-    workflow_id: str
-    state: str
-    note: str
-    advice: str
-    duration: str
-    started: str
-    started_ago: str
-    read: str
-
-    @property
-    def style(self) -> str:
-        """The class that gives the state its colour."""
-        return style(self.state)
+"""The states of executions that are not fine, in the words of the summary."""
 
 
 class LandingPage:
@@ -72,14 +55,18 @@ class LandingPage:
 
     def render(self, collection: Collection, now: float, endpoint: str) -> str:
         """Return the page of this collection; `now` in Unix seconds."""
-        outcomes = sorted(collection.outcomes, key=_urgency)
-        counts = Counter(state(outcome) for outcome in outcomes)
+        executions, workflows = collection.executions, collection.workflows
         return self._template.render(
-            rows=[_row(outcome, now) for outcome in outcomes[:MOST_SHOWN]],
-            hidden=max(0, len(outcomes) - MOST_SHOWN),
-            counts=[(name, counts[name]) for name in URGENCY if counts[name]],
-            summary=summary(counts),
-            trouble=any(counts[name] for name in TROUBLE),
+            rows=execution_rows(executions, now, MOST_SHOWN),
+            hidden=max(0, len(executions) - MOST_SHOWN),
+            counts=state_counts(executions),
+            workflows=workflow_rows(workflows, now, MOST_SHOWN),
+            workflows_hidden=max(0, len(workflows) - MOST_SHOWN),
+            workflow_counts=state_counts(workflows),
+            folders=folder_rows(collection.folders),
+            watches_folders=bool(collection.folders),
+            summary=summary(collection, now),
+            trouble=is_trouble(collection, now),
             version=self._version,
             endpoint=endpoint,
             documentation=DOCUMENTATION,
@@ -87,20 +74,35 @@ class LandingPage:
         )
 
 
-def summary(counts: Counter[str]) -> str:
-    """Return the overall state: 12 executions watched: 9 fine, 2 failed, 1 not read."""
-    total = counts.total()
-    watched = f"{total} {'execution' if total == 1 else 'executions'} watched"
-    trouble = [f"{counts[name]} {words}" for name, words in TROUBLE.items() if counts[name]]
-    if not trouble:
-        return f"{watched}: all fine" if total else "No executions are watched yet"
-    fine = total - sum(counts[name] for name in TROUBLE)
-    return f"{watched}: {', '.join([f'{fine} fine', *trouble])}"
+def is_trouble(collection: Collection, now: float) -> bool:
+    """Return whether anything that is watched is not fine; `now` in Unix seconds."""
+    return (
+        any(state(outcome) in TROUBLE for outcome in collection.executions)
+        or any(complaints(outcome, now) for outcome in collection.workflows)
+        or not all(outcome.listed for outcome in collection.folders)
+    )
 
 
-def state(outcome: Outcome) -> str:
-    """Return the state to show: a status of the API, or that there is none."""
-    return outcome.execution.status.name if outcome.execution else NOT_READ
+def summary(collection: Collection, now: float) -> str:
+    """Return the overall state: 3 of 12 workflows failed their last run; 2 executions watched: all fine.
+
+    `now` in Unix seconds.
+    """
+    workflows, executions = len(collection.workflows), len(collection.executions)
+    if not collection.all:
+        return "Nothing is watched yet"
+    if workflows and executions and not is_trouble(collection, now):
+        return f"{counted(workflows, 'workflow')} and {counted(executions, 'execution')} watched: all fine"
+    return "; ".join(
+        filter(
+            None,
+            (
+                _workflows_summary(collection.workflows, now),
+                _executions_summary(collection.executions),
+                _folders_summary(collection.folders, found=workflows),
+            ),
+        )
+    )
 
 
 def style(name: str) -> str:
@@ -108,72 +110,35 @@ def style(name: str) -> str:
     return name.lower().replace(" ", "-")
 
 
-def duration_text(seconds: float | None) -> str:
-    """Return seconds as people say them: 41 ms, 1.07 s, 15 min 00 s, 1 h 02 min, 2 d 3 h."""
-    if seconds is None:
-        return NONE
-    if seconds < 0.9995:
-        return "0 s" if seconds == 0 else f"{max(1, round(seconds * 1000))} ms"
-    if seconds < 59.95:
-        return f"{seconds:.2f} s" if seconds < 9.995 else f"{seconds:.1f} s"
-    whole = round(seconds)
-    if whole < 3600:
-        return f"{whole // 60} min {whole % 60:02d} s"
-    if whole < 86400:
-        return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
-    return f"{whole // 86400} d {whole % 86400 // 3600} h"
+def _workflows_summary(workflows: Sequence[WorkflowOutcome], now: float) -> str:
+    if not workflows:
+        return ""
+    counts = Counter(complaint for outcome in workflows for complaint in complaints(outcome, now))
+    if not counts:
+        return f"{counted(len(workflows), 'workflow')} watched: all fine"
+    words = {FAILED: "failed its last run" if counts[FAILED] == 1 else "failed their last run"}
+    first, *others = [(counts[name], words.get(name, name)) for name in COMPLAINTS if counts[name]]
+    beginning = f"{first[0]} of {counted(len(workflows), 'workflow')} {first[1]}"
+    return ", ".join([beginning, *(f"{number} {what}" for number, what in others)])
 
 
-def ago_text(seconds: float) -> str:
-    """Return how long ago something was, in its largest unit."""
-    if seconds < 0:
-        # The clocks of the cloud and of this machine differ a little.
-        return "just now" if seconds > -60 else "in the future"
-    for unit, size in (("d", 86400), ("h", 3600), ("min", 60)):
-        if seconds >= size:
-            return f"{int(seconds // size)} {unit} ago"
-    return f"{int(seconds)} s ago"
+def _executions_summary(executions: Sequence[ExecutionOutcome]) -> str:
+    if not executions:
+        return ""
+    counts = Counter(map(state, executions))
+    watched = f"{counted(len(executions), 'execution')} watched"
+    trouble = [f"{counts[name]} {words}" for name, words in TROUBLE.items() if counts[name]]
+    if not trouble:
+        return f"{watched}: all fine"
+    fine = len(executions) - sum(counts[name] for name in TROUBLE)
+    return f"{watched}: {', '.join([f'{fine} fine', *trouble])}"
 
 
-def utc_text(at: float) -> str:
-    """Return Unix seconds as a date and time in UTC."""
-    try:
-        return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d %H:%M:%S")
-    except (ValueError, OverflowError, OSError):
-        return "after the year 9999"  # an offset takes the last timestamps of RFC 3339 there
-
-
-def _urgency(outcome: Outcome) -> tuple[int, float, str]:
-    """Return what to sort by: the state, then the newest first."""
-    started = outcome.execution.started_at if outcome.execution else None
-    return URGENCY.index(state(outcome)), -(started or 0.0), outcome.target.id
-
-
-def _row(outcome: Outcome, now: float) -> Row:
-    execution = outcome.execution
-    started = execution.started_at if execution else None
-    return Row(
-        id=outcome.target.id,
-        alias=outcome.target.alias,
-        workflow_id=execution.workflow_id if execution else "",
-        state=state(outcome),
-        note=_note(outcome),
-        advice=REMEDIES[outcome.reason] if outcome.reason else "",
-        duration=duration_text(execution.duration if execution else None),
-        started=NONE if started is None else utc_text(started),
-        started_ago="" if started is None else ago_text(now - started),
-        read="never" if outcome.last_success is None else ago_text(now - outcome.last_success),
-    )
-
-
-def _note(outcome: Outcome) -> str:
-    error = outcome.execution.error.code if outcome.execution and outcome.execution.error else ""
-    if not outcome.reason:
-        return error
-    failure = f"{outcome.reason} ({outcome.http_code})" if outcome.http_code else outcome.reason
-    if outcome.execution is None:
-        return failure
-    return "; ".join(filter(None, (error, f"last reading: {failure}")))
+def _folders_summary(folders: Sequence[FolderOutcome], *, found: int) -> str:
+    failed = sum(not outcome.listed for outcome in folders)
+    if failed:
+        return f"{failed} of {counted(len(folders), 'folder')} cannot be listed"
+    return f"No workflows in {counted(len(folders), 'folder')}" if folders and not found else ""
 
 
 def _policy(html: str) -> str:
@@ -186,7 +151,7 @@ def _policy(html: str) -> str:
 
 
 def debug(calls: Sequence[CallRecord], outcomes: Sequence[Outcome], metrics: str) -> str:
-    """Return the report of a probe: its calls, the outcome of each execution ID, its metrics."""
+    """Return the report of a probe: its calls, the outcome of each target, its metrics."""
     lines = ["Calls (the Authorization header is never shown)", ""]
     lines += [_call_line(call) for call in calls] or ["  none: what is known did not have to be asked again"]
     lines += ["", "Outcomes", "", *map(_outcome_line, outcomes)]
@@ -204,4 +169,15 @@ def _outcome_line(outcome: Outcome) -> str:
         "  kept from an earlier reading" if outcome.cached or (outcome.success and not outcome.fresh) else ""
     )
     failure = f"  {outcome.reason}: {outcome.message}" if outcome.reason else ""
-    return f"  {outcome.target.id}  {state(outcome)}  {outcome.http_code or 'no answer'}{kept}{failure}"
+    found = _found(outcome)
+    return (
+        f"  {outcome.target.id}  {state(outcome)}  {outcome.http_code or 'no answer'}{found}{kept}{failure}"
+    )
+
+
+def _found(outcome: Outcome) -> str:
+    if isinstance(outcome, WorkflowOutcome) and outcome.listed:
+        return f"  {active_text(outcome.standing.active) or 'none running'}"
+    if isinstance(outcome, FolderOutcome) and outcome.listed:
+        return f"  {counted(len(outcome.found), 'workflow')}"
+    return ""

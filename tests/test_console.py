@@ -5,13 +5,16 @@ from dataclasses import replace
 
 import pytest
 
-from exporter.console import CallCounter, Console, calls_per_day, counted, report
-from exporter.outcome import Collection, Outcome
-from exporter.targets import ExecutionTarget
+from exporter.console import CallCounter, Console, calls_per_day, report
+from exporter.outcome import Collection, ExecutionOutcome, FolderOutcome, Outcome, WorkflowOutcome
+from exporter.standing import NOTHING, Group, Run
+from exporter.targets import ExecutionTarget, FolderTarget, Watched, WorkflowTarget
 from exporter.yandex.calls import CallRecord
 from exporter.yandex.errors import REASONS, REMEDIES
 from exporter.yandex.models import ErrorDetail, Execution, Status
+from exporter.yandex.workflows import Workflow, WorkflowState
 
+NOW = 1_741_622_400.0
 CALL = CallRecord("Execution.Get", "https://cloud.example/", 200, 0.1, 0, "", "")
 
 
@@ -23,34 +26,136 @@ class Terminal(io.StringIO):
         return True
 
 
-def read(name: str, status: Status, alias: str = "") -> Outcome:
+def read(name: str, status: Status, alias: str = "") -> ExecutionOutcome:
     """Return the outcome of an execution that was read."""
     error = ErrorDetail("STEP_TIMEOUT", "STEP") if status is Status.FAILED else None
     execution = Execution(name, "dfqworkflow", status, 0.0, 1.5, error, ())
-    return Outcome(ExecutionTarget(name, alias), 0.0, execution, http_code=200, fresh=True)
+    return ExecutionOutcome(ExecutionTarget(name, alias), 0.0, execution=execution, http_code=200, fresh=True)
 
 
-def missing(name: str) -> Outcome:
+def missing(name: str) -> ExecutionOutcome:
     """Return the outcome of an execution that is not there."""
-    return Outcome(ExecutionTarget(name), 0.0, http_code=404, reason="not_found", message="HTTP 404")
+    return ExecutionOutcome(ExecutionTarget(name), 0.0, http_code=404, reason="not_found", message="HTTP 404")
+
+
+def workflow(name: str) -> Workflow:
+    """Return a workflow of this name."""
+    return Workflow(
+        f"dfq-{name}", "b1g-a", name, (), WorkflowState.ACTIVE, express=False, created_at=None,
+        schedule=None, unread=(),
+    )  # fmt: skip
+
+
+def listed(name: str = "orders", running: int = 2) -> WorkflowOutcome:
+    """Return the outcome of a workflow whose executions were listed: some run, the last has finished."""
+    standing = replace(
+        NOTHING,
+        active={Status.RUNNING: Group(running, NOW - 60), Status.QUEUED: Group(0)},
+        last_started=NOW - 300,
+        last_completed=Run(Status.FINISHED, NOW - 180, 41.0),
+    )
+    return WorkflowOutcome(
+        WorkflowTarget(f"dfq-{name}"), NOW, listed=True, workflow=workflow(name), standing=standing,
+        http_code=200, fresh=True,
+    )  # fmt: skip
+
+
+def unlisted(reason: str = "forbidden", code: int = 403) -> WorkflowOutcome:
+    """Return the outcome of a workflow that cannot be read."""
+    return WorkflowOutcome(
+        WorkflowTarget("dfq-x"), NOW, http_code=code, reason=reason, message=f"HTTP {code}"
+    )
+
+
+def folder(*names: str, include: tuple[str, ...] = ()) -> FolderOutcome:
+    """Return the outcome of a folder with workflows of these names."""
+    found = tuple(map(workflow, names))
+    return FolderOutcome(FolderTarget("b1g-a", include), NOW, http_code=200, listed=True, found=found)
+
+
+def folder_lost(reason: str = "not_found", code: int = 404) -> FolderOutcome:
+    """Return the outcome of a folder that cannot be listed."""
+    return FolderOutcome(FolderTarget("b1g-lost"), NOW, http_code=code, reason=reason, message=f"HTTP {code}")
 
 
 def collection(*outcomes: Outcome) -> Collection:
     """Return a collection of these outcomes."""
-    return Collection(outcomes, 0.0, 0.0)
+    return Collection(
+        tuple(o for o in outcomes if isinstance(o, ExecutionOutcome)),
+        0.0,
+        0.0,
+        workflows=tuple(o for o in outcomes if isinstance(o, WorkflowOutcome)),
+        folders=tuple(o for o in outcomes if isinstance(o, FolderOutcome)),
+    )
+
+
+def said(*outcomes: Outcome) -> list[str]:
+    """Return the lines of the report of these outcomes."""
+    stream = io.StringIO()
+    report(Console(stream, {}), collection(*outcomes))
+    return stream.getvalue().splitlines()
 
 
 def test_a_report_is_aligned_and_plain_where_it_is_piped() -> None:
     """Each target in a line, what failed last, and once for each reason what to do."""
-    stream = io.StringIO()
-    given = collection(missing("gone"), read("failed-one", Status.FAILED, "nightly"))
-    report(Console(stream, {}), given)
-    assert stream.getvalue().splitlines() == [
+    assert said(missing("gone"), read("failed-one", Status.FAILED, "nightly")) == [
         "  ok      failed-one (nightly)  200  FAILED 1.500 s STEP_TIMEOUT",
         "  failed  gone                  404  not_found: HTTP 404",
         "",
         f"not_found (1): {REMEDIES['not_found']}",
     ]
+
+
+def test_each_kind_has_a_block_of_its_own() -> None:
+    """A heading and columns for each, what failed last, and the reasons of all kinds together."""
+    given = (folder_lost(), folder("a", "b", "c"), unlisted(), listed(), missing("gone"))
+    assert said(*given, read("a", Status.RUNNING)) == [
+        "executions",
+        "  ok      a     200  RUNNING 1.500 s",
+        "  failed  gone  404  not_found: HTTP 404",
+        "workflows",
+        "  ok      dfq-orders  orders  200  2 running; last FINISHED 41.0 s, 3 min ago",
+        "  failed  dfq-x       -       403  forbidden: HTTP 403",
+        "folders",
+        "  ok      b1g-a     200  3 workflows",
+        "  failed  b1g-lost  404  not_found: HTTP 404",
+        "",
+        f"not_found (2): {REMEDIES['not_found']}",
+        "",
+        f"forbidden (1): {REMEDIES['forbidden']}",
+    ]
+
+
+def test_one_kind_alone_needs_no_heading() -> None:
+    """Only what has to be told apart is named."""
+    assert said(listed()) == ["  ok  dfq-orders  orders  200  2 running; last FINISHED 41.0 s, 3 min ago"]
+
+
+@pytest.mark.parametrize(
+    ("outcome", "words"),
+    [
+        (replace(listed(), standing=NOTHING), "none running; never ran"),
+        (replace(listed(), standing=replace(NOTHING, last_started=NOW)), "none running; none has ended"),
+        (
+            replace(listed(), reason="timeout", message="an execution of it: 5 s"),
+            "2 running; last FINISHED 41.0 s, 3 min ago; read in part: timeout: an execution of it: 5 s",
+        ),
+        (folder("order-a", "order-b", "x", include=("order-*",)), "3 workflows, 2 of them watched"),
+        (folder("a"), "1 workflow"),
+        (replace(unlisted("connection", 0), message="refused"), "failed  dfq-x  -  -  connection: refused"),
+    ],
+)
+def test_a_line_says_all_that_is_known(outcome: Outcome, words: str) -> None:
+    """A run that is not there is not invented, and what is missing is told."""
+    assert said(outcome)[0].endswith(words)
+
+
+def test_a_workflow_that_is_read_in_part_is_no_failure_and_not_all_well() -> None:
+    """Yellow: it does not fail the command, and it is to be seen."""
+    stream = Terminal()
+    partly = replace(listed(), reason="timeout", message="an execution of it: 5 s")
+    report(Console(stream, {}), collection(partly))
+    assert "\x1b[33mok" in stream.getvalue()
 
 
 @pytest.mark.parametrize(
@@ -67,11 +172,22 @@ def test_colours_are_for_terminals_that_want_them(environ: dict[str, str], *, co
 @pytest.mark.parametrize(("stream", "shown"), [(Terminal(), True), (io.StringIO(), False)])
 def test_progress_passes_by_on_a_terminal_and_stays_nowhere(stream: io.StringIO, *, shown: bool) -> None:
     """Each call is counted on the same line; a file sees nothing of it."""
-    counter = CallCounter(Console(stream, {}), 3)
+    watched = Watched(
+        tuple(map(ExecutionTarget, "abc")), tuple(map(WorkflowTarget, "ab")), (FolderTarget("a"),)
+    )
+    counter = CallCounter(Console(stream, {}), watched)
     for _ in range(2):
         counter(CALL)
-    assert ("\r\x1b[Kasking for 3 executions: 2 calls made" in stream.getvalue()) == shown
+    line = "\r\x1b[Kasking for 3 executions, 2 workflows, 1 folder: 2 calls made"
+    assert (line in stream.getvalue()) == shown
     assert (stream.getvalue() == "") == (not shown)
+
+
+def test_only_the_kinds_that_are_asked_for_are_named() -> None:
+    """Nobody is told of no folders."""
+    stream = Terminal()
+    CallCounter(Console(stream, {}), Watched(workflows=(WorkflowTarget("a"),)))(CALL)
+    assert stream.getvalue() == "\r\x1b[Kasking for 1 workflow: 1 call made"
 
 
 def test_every_reason_has_a_remedy() -> None:
@@ -88,19 +204,20 @@ def test_every_reason_has_a_remedy() -> None:
         (read("a", Status.FINISHED), True, 48),
         (missing("a"), True, 288),
         (replace(missing("a"), reason="timeout", http_code=0), True, 2880),
+        (listed(running=2), False, 2880 + 96),
+        (listed(running=2), True, 3 * 2880 + 96),
+        (unlisted("not_found", 404), True, 288 + 288),
+        (unlisted(), True, 2880 + 288),
+        (folder("a", "b"), True, 2880),
+        (folder_lost(), True, 288),
+        (folder_lost("timeout", 0), True, 2880),
     ],
 )
 def test_the_calls_of_a_day_follow_from_what_each_target_is(
     outcome: Outcome, calls: int, *, history: bool
 ) -> None:
-    """One a scrape while it lives, one an hour when it has ended, one in five minutes when it is missing."""
+    """One a scrape while it lives, one an hour when it has ended, one in five minutes when it is missing.
+
+    A workflow takes one more every 15 minutes, and with history one for each active execution.
+    """
     assert calls_per_day(collection(outcome), 30.0, history=history) == calls
-
-
-def test_one_is_one() -> None:
-    """Numbers and nouns agree."""
-    assert [counted(number, "execution") for number in (0, 1, 2)] == [
-        "0 executions",
-        "1 execution",
-        "2 executions",
-    ]
