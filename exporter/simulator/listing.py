@@ -35,7 +35,8 @@ class Condition:
             return True
         if self.name == "status":
             return execution.status == self.status
-        return _compare(_time_of(execution, self.name), self.op, self.limit)
+        value = execution.finished_at if self.name == "finished_at" else execution.begun_at
+        return _compare(value, self.op, self.limit)
 
     def starts(self, now: int, longest: int) -> tuple[int | None, int | None]:
         """Return bounds of the startedAt of all that is kept, if no execution takes more than `longest`."""
@@ -75,17 +76,6 @@ def _status_condition(op: str, value: str) -> Condition:
     if op != "=" or value not in list(Status):
         raise ValueError(f"filter: status takes = and one of {', '.join(Status)}")
     return Condition("status", op, value)
-
-
-def _time_of(execution: Execution, name: str) -> int | None:
-    if name == "finished_at":
-        return execution.finished_at
-    if not isinstance(execution.started_at, str):
-        return execution.started_at
-    try:
-        return parse_time(execution.started_at)
-    except ValueError:
-        return None
 
 
 def _compare(value: int | None, op: str, limit: int) -> bool:

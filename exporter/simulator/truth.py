@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from exporter.simulator.values import NANO, TERMINAL, Execution, Status, parse_time
+from exporter.simulator.values import NANO, TERMINAL, Execution, Status
 
 CLASSES: Final = ("STEP", "HTTP_CALL", "GRPC_CALL", "FUNCTION_CALL", "CONTAINER_CALL", "YDB_CALL", "OTHER")
 _CODE: Final = re.compile(r"[A-Z][A-Z0-9_]{0,63}")
@@ -46,27 +46,18 @@ class Run:
 
 def told(execution: Execution, put_at: int | None = None, gone: bool = False) -> Run:
     """Return an execution as a Run; `put_at` if a test has put it."""
-    ended = execution.finished_at if execution.status in TERMINAL else None
+    ended = execution.finished_at
     if execution.status in TERMINAL and ended is None:
         ended = put_at
     return Run(
         id=execution.id,
         status=str(execution.status),
-        started=_instant(execution.started_at),
-        duration=execution.duration if isinstance(execution.duration, int) else None,
+        started=execution.begun_at,
+        duration=execution.took,
         ended=ended,
         error_code=execution.error.code if execution.error else "",
         gone=gone,
     )
-
-
-def _instant(value: int | str | None) -> int | None:
-    if not isinstance(value, str):
-        return value
-    try:
-        return parse_time(value)
-    except ValueError:
-        return None
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,7 @@ UNSET: Final[Any] = object()
 _TIME: Final = re.compile(
     r"(\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d)(?:\.(\d{1,9}))?([Zz]|[+-]\d\d:\d\d)", re.ASCII
 )
+_DURATION: Final = re.compile(r"(\d{1,12}(?:\.\d{1,9})?)s", re.ASCII)
 
 Instant = int | str
 """Nanoseconds, or a text that is served as it stands."""
@@ -90,12 +91,27 @@ class Execution:
 
     @property
     def finished_at(self) -> int | None:
-        """When it ended, in nanoseconds; None while it is active or when its times are only text."""
-        if self.status not in TERMINAL:
+        """When it ended, in nanoseconds; None while it is active or when its times cannot be read."""
+        begun, took = self.begun_at, self.took
+        return None if self.status not in TERMINAL or begun is None or took is None else begun + took
+
+    @property
+    def begun_at(self) -> int | None:
+        """Its startedAt in nanoseconds; None where there is none that can be read."""
+        if not isinstance(self.started_at, str):
+            return self.started_at
+        try:
+            return parse_time(self.started_at)
+        except ValueError:
             return None
-        if isinstance(self.started_at, int) and isinstance(self.duration, int):
-            return self.started_at + self.duration
-        return None
+
+    @property
+    def took(self) -> int | None:
+        """Its duration in nanoseconds; None where there is none that can be read."""
+        if not isinstance(self.duration, str):
+            return self.duration
+        match = _DURATION.fullmatch(self.duration)
+        return int(Decimal(match[1]) * NANO) if match else None
 
 
 class Life(Protocol):
