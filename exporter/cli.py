@@ -25,7 +25,9 @@ from exporter.server import ListenFailed
 from exporter.serving import block_signals, serve, web_config
 from exporter.settings.arguments import parsed, parser, version
 from exporter.settings.flags import overrides
-from exporter.targets import read_ids
+from exporter.targets import Watched, read_ids
+from exporter.wording import counted
+from exporter.workflowcollector import label_names
 from exporter.yandex.calls import Budget, SystemClock
 from exporter.yandex.errors import ApiError
 
@@ -73,19 +75,30 @@ def _run(arguments: argparse.Namespace, environ: Mapping[str, str], out: console
 
 def check(arguments: argparse.Namespace, environ: Mapping[str, str], out: console.Console) -> int:
     """Validate the configuration, and with --live the credentials and every target."""
-    application = started(overrides(arguments), environ, version(), quiet=True)
+    application = started(overrides(arguments), environ, version(), quiet=True, counting=False)
     web_config(application)
     settings, runtime = application.parts.settings, application.runtime()
     problems = read_ids(settings.executions_file).problems if settings.executions_file else ()
     for problem in problems:
         out.say(out.paint("left out: ", "yellow") + problem)
-    targets = runtime.executions()
+    for label, keys in label_names(settings.labels):
+        if len(keys) > 1:
+            what = f"{', '.join(keys)} all become {label}; a workflow shows the first that it has"
+            out.say(out.paint("labels: ", "yellow") + what)
+    watched = runtime.watched()
     valid = out.paint("configuration is valid", "green")
-    out.say(f"{valid}: {console.counted(len(targets), 'execution')}, {runtime.endpoint}")
-    if not targets:
-        out.say("nothing to watch: name executions, executions_file or --execution; /probe works without")
+    out.say(f"{valid}: {_counted(watched)}, {runtime.endpoint}")
+    if not watched.all:
+        out.say(
+            "nothing to watch: name executions, workflows or folders; /probe and its parameters work without"
+        )
     failed = _live(application, environ, out) if arguments.live else 0
     return BAD_CONFIGURATION if problems else failed
+
+
+def _counted(watched: Watched) -> str:
+    kinds = {"execution": watched.executions, "workflow": watched.workflows, "folder": watched.folders}
+    return ", ".join(counted(len(targets), kind) for kind, targets in kinds.items() if targets) or "nothing"
 
 
 def _live(application: Application, environ: Mapping[str, str], out: console.Console) -> int:
@@ -99,8 +112,8 @@ def _live(application: Application, environ: Mapping[str, str], out: console.Con
         return TARGET_FAILED
     out.say(f"{out.paint('IAM token', 'green')}: had by {settings.auth.ways()[0]}")
     terminal = console.Console(sys.stderr, environ)
-    counter = console.CallCounter(terminal, len(runtime.executions()))
-    collection = runtime.scraper.collect(runtime.executions(), Budget.of(seconds, SystemClock(), (counter,)))
+    counter = console.CallCounter(terminal, runtime.watched())
+    collection = runtime.scraper.collect(runtime.watched(), Budget.of(seconds, SystemClock(), (counter,)))
     terminal.progress("")
     console.report(out, collection)
     calls = console.calls_per_day(collection, SCRAPE_INTERVAL, history=runtime.history)
@@ -110,11 +123,9 @@ def _live(application: Application, environ: Mapping[str, str], out: console.Con
 
 def scrape(arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:
     """Print one collection as a page of metrics."""
-    application = started(overrides(arguments), environ, version())
+    application = started(overrides(arguments), environ, version(), counting=False)
     runtime = application.runtime()
-    collection = runtime.scraper.collect(
-        runtime.executions(), Budget.of(runtime.scrape_timeout, SystemClock())
-    )
+    collection = runtime.scraper.collect(runtime.watched(), Budget.of(runtime.scrape_timeout, SystemClock()))
     page = generate_latest(application.metrics_registry(runtime, lambda: collection))
     sys.stdout.buffer.write(page)
     sys.stdout.flush()
@@ -122,7 +133,7 @@ def scrape(arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:
 
 
 def _code(collection: Collection) -> int:
-    return 0 if all(outcome.success for outcome in collection.outcomes) else TARGET_FAILED
+    return 0 if all(outcome.success for outcome in collection.all) else TARGET_FAILED
 
 
 def entry() -> None:

@@ -73,6 +73,7 @@ def _settings(given: Mapping[str, Any], cloud: Simulator) -> dict[str, Any]:
         "api": {**given.get("api", {}), "endpoint": cloud.base_url},
         "auth": {"iam_token": cloud.token},
         "executions": named,
+        "folders": list(cloud.folder_ids),
         "history": {"enabled": True, **given.get("history", {})},
         "web": {"listen_address": ["127.0.0.1:10317"], **given.get("web", {})},
         "log": {"level": "warn", **given.get("log", {})},
@@ -82,15 +83,17 @@ def _settings(given: Mapping[str, Any], cloud: Simulator) -> dict[str, Any]:
 def told(out: Console, url: str, cloud: Simulator, unused: Sequence[str]) -> list[str]:
     """Return what the demo says of itself."""
     faults = f"{cloud.base_url}/_simulator/faults"
-    number = len(cloud.execution_ids())
+    executions, folders = len(cloud.execution_ids()), len(cloud.folder_ids)
     return [
         out.paint("yc-workflow-exporter demo", "bold"),
-        f"A simulated Yandex Cloud runs at {cloud.base_url}; the exporter watches {number} executions of it.",
+        f"A simulated Yandex Cloud runs at {cloud.base_url}; the exporter watches",
+        f"{executions} executions and the workflows of {folders} folders of it.",
         *([f"Not used by the demo, which brings its own: {', '.join(unused)}."] if unused else []),
         "",
         f"  look      {url}/",
         f"  metrics   {url}/metrics",
-        f"  probe     {url}/probe?execution_id=... (debug=true shows the calls)",
+        f"  probe     {url}/probe?workflow_id=... or ?execution_id=... (debug=true shows the calls)",
+        f"  discover  {url}/sd",
         f"  break it  curl -X POST {faults} -d '{FAULT}'",
         f"  heal it   curl -X DELETE {faults}",
         "",

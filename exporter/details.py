@@ -60,10 +60,9 @@ class Details:
             return
         active = [id_ for id_, record in due if not record.status.terminal]
         flight.amend(target, lambda outcome: replace(outcome, histories_missing=len(active)))
+        wanted = [(id_, record) for id_, record in due if record.owes_steps or not record.status.terminal]
         flight.enqueue_behind(
-            Job(target, partial(self._steps, target, id_, record))
-            for id_, record in due
-            if _has_steps(record)
+            Job(target, partial(self._steps, target, id_, record)) for id_, record in wanted
         )
 
     def _is_due(self, execution_id: str) -> bool:
@@ -133,10 +132,6 @@ class Details:
     def _read_well(self, execution_id: str) -> None:
         with self._lock:
             self._patience.pop(execution_id, None)
-
-
-def _has_steps(record: Record) -> bool:
-    return record.owes_steps or not record.status.terminal
 
 
 def _tell(target: WorkflowTarget, error: ApiError, flight: Flight) -> None:

@@ -8,9 +8,9 @@ import threading
 from collections.abc import Callable, Sequence
 from operator import attrgetter
 
-from exporter.discovery import Folders
 from exporter.executions import Executions
 from exporter.flight import Flight, Job
+from exporter.folders import Folders
 from exporter.outcome import Collection
 from exporter.targets import Watched
 from exporter.workers import Turns, Workers

@@ -61,8 +61,14 @@ def serve(application: Application, version: str, tell: Callable[[Server], None]
     server = Server(app, application.parts.settings.web.listen_address, web_config=web_config(application))
     server.start()
     try:
-        targets = len(application.runtime().executions())
-        fields = {"urls": ",".join(server.urls), "executions": targets, "version": version}
+        watched = application.runtime().watched()
+        fields = {
+            "urls": ",".join(server.urls),
+            "executions": len(watched.executions),
+            "workflows": len(watched.workflows),
+            "folders": len(watched.folders),
+            "version": version,
+        }
         log.info("serving", extra={"fields": fields})
         tell(server)
         wait_for_the_end(lambda: _reload(application))
@@ -85,4 +91,4 @@ def _stop(server: Server, application: Application) -> None:
     hurry.start()
     server.stop(DRAIN_SECONDS)
     hurry.cancel()
-    application.runtime().scraper.close()
+    application.close()

@@ -5,20 +5,20 @@ import logging
 import math
 import re
 import threading
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 from urllib.parse import parse_qs
 from wsgiref.types import StartResponse, WSGIEnvironment
 
 from prometheus_client import CollectorRegistry, generate_latest, make_wsgi_app
 
-from exporter import page
+from exporter import page, sd
 from exporter.outcome import Collection
 from exporter.scraper import Scraper
-from exporter.targets import ExecutionTarget
+from exporter.targets import ExecutionTarget, Watched, WorkflowTarget
 from exporter.yandex.calls import Authorizer, Budget, CallRecord, Clock
-from exporter.yandex.errors import ApiError
+from exporter.yandex.errors import ApiError, NotFound
 from exporter.yandex.models import valid_id
 from exporter.yandex.secrets import one_line, redact
 
@@ -31,7 +31,7 @@ MOST_COLLECTING = 80
 """Requests that may wait for the cloud at once; the server has more threads, so that health is answered."""
 MOST_PROBED = 100
 MOST_PARAMETERS = 1000
-PROBE_PARAMETERS = ("execution_id", "debug", "name[]")
+PROBE_PARAMETERS = ("execution_id", "workflow_id", "debug", "name[]")
 RELOAD = "/-/reload"
 TEXT = "text/plain; charset=utf-8"
 NOSNIFF = ("X-Content-Type-Options", "nosniff")
@@ -46,7 +46,7 @@ class Runtime:
     """The objects of one configuration that pages are made from; times in seconds."""
 
     scraper: Scraper
-    executions: Callable[[], tuple[ExecutionTarget, ...]]
+    watched: Callable[[], Watched]
     scrape_timeout: float
     timeout_offset: float
     config_text: str
@@ -54,6 +54,9 @@ class Runtime:
     enable_lifecycle: bool
     endpoint: str
     history: bool = False
+    labels: tuple[str, ...] = ()
+    recent_window: float = 3600.0
+    quota: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +125,7 @@ class WebApp:
             "/": self._bounded(self._landing),
             "/metrics": self._bounded(self._metrics),
             "/probe": self._bounded(self._probe),
+            "/sd": self._bounded(self._discovered),
             "/config": self._config,
             "/-/healthy": self._healthy,
             "/-/ready": self._is_ready,
@@ -182,7 +186,7 @@ class WebApp:
             # The offset is what a page may take to be rendered; a very large one takes more.
             reserve = max(0.0, self._rendering - runtime.timeout_offset)
         budget = self._budget(environ, runtime, reserve=reserve)
-        collect = functools.cache(lambda: runtime.scraper.collect(runtime.executions(), budget))
+        collect = functools.cache(lambda: runtime.scraper.collect(runtime.watched(), budget))
         registry = self._metrics_registry(runtime, collect)
         if environ.get("QUERY_STRING"):
             return _exposition(registry, environ)
@@ -197,32 +201,40 @@ class WebApp:
         runtime = self._runtime()
         try:
             query = _query(environ)
-            ids = _execution_ids(query)
+            targets = _probed(query, runtime.watched())
         except BadQuery as error:
             return Answer(400, f"{error}\n")
-        known = {target.id: target for target in runtime.executions()}
-        targets = tuple(known.get(id_, ExecutionTarget(id_)) for id_ in ids)
         if query.get("debug", [""])[-1].lower() in {"true", "1"}:
             return self._debugged(environ, runtime, targets)
         budget = self._budget(environ, runtime)
         collect = functools.cache(lambda: runtime.scraper.collect(targets, budget, probe=True))
         return _exposition(self._probe_registry(runtime, collect), environ)
 
-    def _debugged(
-        self, environ: WSGIEnvironment, runtime: Runtime, targets: Sequence[ExecutionTarget]
-    ) -> Answer:
+    def _debugged(self, environ: WSGIEnvironment, runtime: Runtime, targets: Watched) -> Answer:
         calls: list[CallRecord] = []
         budget = self._budget(environ, runtime, (calls.append,))
         collection = runtime.scraper.collect(targets, budget, probe=True)
         metrics = generate_latest(self._probe_registry(runtime, lambda: collection)).decode()
-        return Answer(200, redact(page.debug(tuple(calls), collection.outcomes, metrics)))
+        return Answer(200, redact(page.debug(tuple(calls), collection.all, metrics)))
+
+    def _discovered(self, environ: WSGIEnvironment) -> Answer:
+        """Answer service discovery; Prometheus keeps the targets it has while this is no 200."""
+        runtime = self._runtime()
+        watched = replace(runtime.watched(), executions=())
+        collection = runtime.scraper.collect(watched, self._budget(environ, runtime), searching=True)
+        unlisted = [f for f in collection.folders if not f.success and f.reason != NotFound.reason]
+        for folder in unlisted:
+            if folder.last_success is None:
+                text = f"folder {folder.target.id} cannot be listed: {folder.reason}: {folder.message}\n"
+                return Answer(503, redact(text))
+        return Answer(200, sd.targets(collection.workflows), "application/json")
 
     def _landing(self, _: WSGIEnvironment) -> Answer:
         runtime = self._runtime()
-        targets = runtime.executions()
-        collection = runtime.scraper.latest(targets, STALE_SECONDS)
+        watched = runtime.watched()
+        collection = runtime.scraper.latest(watched, STALE_SECONDS)
         if collection is None:
-            collection = runtime.scraper.collect(targets, Budget.of(runtime.scrape_timeout, self._clock))
+            collection = runtime.scraper.collect(watched, Budget.of(runtime.scrape_timeout, self._clock))
         html = self._landing_page.render(collection, self._clock.time(), runtime.endpoint)
         return Answer(200, html, "text/html; charset=utf-8", self._landing_page.headers)
 
@@ -266,21 +278,34 @@ def _query(environ: WSGIEnvironment) -> dict[str, list[str]]:
     for name in query:
         if name not in PROBE_PARAMETERS:
             shown = one_line(redact(name), 60)
-            raise BadQuery(f"{shown}: is not a parameter of /probe; name executions: ?execution_id=ID")
+            known = "?execution_id=ID or ?workflow_id=ID"
+            raise BadQuery(f"{shown}: is not a parameter of /probe; name executions or workflows: {known}")
     return query
 
 
-def _execution_ids(query: dict[str, list[str]]) -> tuple[str, ...]:
-    """Return the executions to probe, each once; raises BadQuery."""
-    ids = tuple(dict.fromkeys(query.get("execution_id", ())))
-    if not ids:
-        raise BadQuery("execution_id: is missing; ask for /probe?execution_id=ID, which may be repeated")
+def _probed(query: Mapping[str, Sequence[str]], watched: Watched) -> Watched:
+    """Return what to probe, as it is configured where it is; raises BadQuery."""
+    executions, workflows = (_ids(query, name) for name in ("execution_id", "workflow_id"))
+    if not executions and not workflows:
+        ways = "/probe?execution_id=ID or ?workflow_id=ID, which may be repeated"
+        raise BadQuery(f"execution_id or workflow_id: is missing; ask for {ways}")
+    execution = {target.id: target for target in watched.executions}
+    workflow = {target.id: target for target in watched.workflows}
+    return Watched(
+        tuple(execution.get(id_, ExecutionTarget(id_)) for id_ in executions),
+        tuple(workflow.get(id_, WorkflowTarget(id_)) for id_ in workflows),
+    )
+
+
+def _ids(query: Mapping[str, Sequence[str]], name: str) -> tuple[str, ...]:
+    """Return the IDs of one parameter, each once; raises BadQuery."""
+    ids = tuple(dict.fromkeys(query.get(name, ())))
     if len(ids) > MOST_PROBED:
-        raise BadQuery(f"execution_id: {len(ids)} IDs; at most {MOST_PROBED} in one probe, so send several")
+        raise BadQuery(f"{name}: {len(ids)} IDs; at most {MOST_PROBED} in one probe, so send several")
     for id_ in ids:
         if not valid_id(id_):
             shown = one_line(redact(id_), 60)
-            raise BadQuery(f"execution_id: '{shown}' is not an ID; give 1 to 128 of A-Z a-z 0-9 _ -")
+            raise BadQuery(f"{name}: '{shown}' is not an ID; give 1 to 128 of A-Z a-z 0-9 _ -")
     return ids
 
 

@@ -34,10 +34,10 @@ class Workflows:
         details: Details,
         infos: Infos,
         discovery: Discovery,
+        *,
         ledger: Ledger,
         memory: Memory[WorkflowOutcome],
         clock: Clock,
-        *,
         window: float,
     ) -> None:
         self._looks = looks
@@ -52,6 +52,8 @@ class Workflows:
     def jobs(self, targets: Iterable[WorkflowTarget], flight: Flight) -> list[Job]:
         """Note what is known, and return the work for what must be asked for."""
         now, at = self._clock.monotonic(), self._clock.time()
+        # Who only searches wants what workflows are, and of those of a folder its list has said it.
+        listed = self._discovery.found(flight.watched.folders) if flight.searching else {}
         jobs = []
         for target in targets:
             record = self._memory.get(target.id)
@@ -65,7 +67,7 @@ class Workflows:
                 waited = record.asked + HANDICAP * bool(record.outcome.reason)
             if not flight.searching:
                 jobs.append(Job(target, partial(self._look, target), waited))
-            if self._infos.due(target.id):
+            if target.id not in listed and self._infos.due(target.id):
                 jobs.append(Job(target, partial(self._inform, target), float("inf")))
         return jobs
 

@@ -12,20 +12,31 @@ ROWS = (
     {"demo"},
     {"serving"},
     {"application"},
+    {"wiring"},
     {"server", "web", "console"},
-    {"webconfig", "page"},
-    {"collector", "telemetry", "log"},
+    {"webconfig", "page", "sd"},
+    {"pagerows"},
+    {"wording"},
+    {"collector", "workflowcollector", "telemetry", "log"},
     {"scraper"},
-    {"memory", "flight", "workers"},
-    {"outcome"},
-    {"targets"},
+    {"folders"},
+    {"workflows", "executions"},
+    {"details"},
+    {"looks"},
+    {"infos"},
+    {"memory", "flight", "workers", "ledger", "discovery"},
+    {"account"},
+    {"outcome", "records"},
+    {"standing", "statefile", "targets"},
+    {"statepath"},
     {"yandex.client", "yandex.iam"},
+    {"yandex.workflows"},
     {"yandex.sources"},
     {"yandex.transport"},
     {"yandex.translation"},
     {"yandex.calls"},
     {"yandex.sockets", "yandex.history"},
-    {"yandex.models", "yandex.errors", "strictyaml"},
+    {"yandex.models", "yandex.errors", "strictyaml", "cron"},
     {"yandex.secrets"},
 )
 SETTINGS = (
@@ -45,7 +56,7 @@ SETTINGS = (
 """The rows of the settings, which stand beside the others and know nothing of them but what an ID is."""
 ALONE = {"health": set[str](), "logformat": {"yandex.secrets"}}
 """Modules that stand beside all rows, and what they may import."""
-ROOT = {"cli", "demo", "serving", "application"}
+ROOT = {"cli", "demo", "serving", "application", "wiring"}
 """The composition root: it alone imports the settings, the simulator and the format of the log."""
 
 

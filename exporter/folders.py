@@ -1,0 +1,126 @@
+"""Reads folders: lists their workflows at each collection, and has the new ones followed."""
+
+import logging
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from functools import partial
+
+from exporter.discovery import Discovery
+from exporter.flight import Flight, Job
+from exporter.memory import FAILED_RECHECK, HANDICAP, Memory, Record
+from exporter.outcome import FolderOutcome
+from exporter.targets import FolderTarget, WorkflowTarget
+from exporter.yandex.calls import Budget, Clock
+from exporter.yandex.client import WorkflowsClient
+from exporter.yandex.errors import ApiError, BadResponse, NotFound, NotSent
+from exporter.yandex.workflows import Workflow
+
+log = logging.getLogger(__name__)
+
+MOST_PAGES = 1000
+
+
+class Folders:
+    """Reads folders. Shared by all threads; what changes is in `discovery` and `memory`.
+
+    `follow` turns workflows that a flight did not know into work for it.
+    """
+
+    def __init__(
+        self,
+        client: WorkflowsClient,
+        discovery: Discovery,
+        memory: Memory[FolderOutcome],
+        clock: Clock,
+        follow: Callable[[list[WorkflowTarget], Flight], list[Job]],
+    ) -> None:
+        self._client = client
+        self._discovery = discovery
+        self._memory = memory
+        self._clock = clock
+        self._follow = follow
+
+    def jobs(self, targets: Iterable[FolderTarget], flight: Flight) -> list[Job]:
+        """Note what is known, and return the work for what must be asked for."""
+        now, at = self._clock.monotonic(), self._clock.time()
+        jobs = self._known(flight)
+        for target in targets:
+            record = self._memory.get(target.id)
+            if record is not None and now < record.ask_after:
+                flight.note(replace(record.outcome, target=target, at=at, fresh=False, cached=True))
+                continue
+            waited = float("-inf")
+            if record is not None:
+                waited = record.asked + HANDICAP * bool(record.outcome.reason)
+            jobs.append(Job(target, partial(self._read, target), waited))
+        return jobs
+
+    def outcomes(self, flight: Flight) -> tuple[FolderOutcome, ...]:
+        """Return what the flight knows of its folders; what was not read in time is not remembered."""
+        missing = flight.missing
+        found = []
+        for target in flight.watched.folders:
+            outcome = flight.outcome(target)
+            if not isinstance(outcome, FolderOutcome):
+                outcome = replace(self._failed(target, missing), sent=flight.asked(target))
+            found.append(replace(outcome, found=self._discovery.known(target.id) or ()))
+        return tuple(found)
+
+    def _known(self, flight: Flight) -> list[Job]:
+        """Return the work for workflows that are known: those of before need not wait for the list."""
+        found = self._discovery.found(flight.watched.folders)
+        return self._follow(_workflows(flight.join(WorkflowTarget(id_) for id_ in found)), flight)
+
+    def _read(self, target: FolderTarget, flight: Flight) -> ApiError | None:
+        """List one folder, and let the flight follow what is new in it."""
+        asked, generation = self._clock.monotonic(), self._memory.generation
+        failure: ApiError | None = None
+        try:
+            self._discovery.listed(target.id, self._pages(target, flight.budget))
+        except ApiError as error:
+            failure = error
+        except Exception:
+            log.exception("listing a folder failed in an unforeseen way")
+            failure = BadResponse("the answer could not be handled; see the log")
+        now = self._clock.time()
+        outcome = FolderOutcome(target, now, listed=True, http_code=200, last_success=now, fresh=True)
+        if failure is not None:
+            outcome = self._failed(target, failure)
+        flight.note(outcome)
+        if isinstance(failure, NotSent):
+            return failure
+        pause = FAILED_RECHECK if isinstance(failure, NotFound) else 0.0
+        record = Record(outcome, asked, self._clock.monotonic() + pause)
+        self._memory.update(target.id, lambda _: record, generation)
+        flight.enqueue(self._known(flight))
+        return failure
+
+    def _pages(self, target: FolderTarget, budget: Budget) -> tuple[Workflow, ...]:
+        found: dict[str, Workflow] = {}
+        token = ""
+        for _ in range(MOST_PAGES):
+            page = self._client.workflows(target.id, budget, page_token=token)
+            found.update((workflow.id, workflow) for workflow in page.items)
+            token = page.next_token
+            if not token:
+                return tuple(found.values())
+        raise BadResponse(f"the list has not ended after {MOST_PAGES} pages", 200)
+
+    def _failed(self, target: FolderTarget, error: ApiError) -> FolderOutcome:
+        """Say what failed; a folder that does not exist holds nothing."""
+        if isinstance(error, NotFound):
+            self._discovery.listed(target.id, ())
+        last = self._memory.get(target.id)
+        return FolderOutcome(
+            target,
+            self._clock.time(),
+            http_code=error.http_code,
+            reason=error.reason,
+            message=str(error),
+            last_success=last.outcome.last_success if last else None,
+            sent=not isinstance(error, NotSent),
+        )
+
+
+def _workflows(targets: Iterable[object]) -> list[WorkflowTarget]:
+    return [target for target in targets if isinstance(target, WorkflowTarget)]
