@@ -12,6 +12,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -291,15 +292,18 @@ def test_a_writer_killed_at_birth_leaves_a_file_that_opens(path: Path) -> None:
 
 
 def test_a_write_half_made_is_undone(path: Path) -> None:
-    """What a killed process left in file and journal is what was before, and `check` finds it usable."""
-    before = {"w": Saved({"a": 1}, {("records",): 0})}
+    """What a killed process left in file and journal is what was before; `check` finds it usable, always."""
     with opened(path) as state:
-        state.write([Change("w", {"a": 1}, {("records",): 0})])
+        # Between these the records of the writer find their place, so that it changes every page.
+        records: dict[str, tuple[Any, ...]] = {f"{number:08}": (0,) for number in range(20_000)}
+        state.write([Change("w", {"a": 1}, {("records",): 0}, records)])
+        before = state.load()
     # More than SQLite keeps in memory, so that it writes pages before the end, where the process waits.
     waiting = WRITER.replace("write(changes)", "write(wait() if c is None else c for c in [*changes, None])")
     wait = "import sys\ndef wait():\n    print('half', flush=True)\n    sys.stdin.read()\n"
     with child(wait + waiting, path, 20_000) as process:
         assert [said(process), said(process)] == ["open 0", "half"]
+        StateFile.check(path)
         process.send_signal(signal.SIGKILL)
         process.wait()
     assert path.stat().st_size > 10**6
@@ -315,7 +319,9 @@ def test_a_second_exporter_is_refused_at_once(path: Path) -> None:
     with child(KEEPER, path) as process:
         assert said(process) == "open"
         before = traces(path)
+        began = time.monotonic()
         text = refusal(StateFile, path)
+        assert time.monotonic() - began < 4
         assert "in use by another process; each exporter needs a file of its own" in text
         StateFile.check(path)
         assert traces(path) == before
@@ -377,6 +383,10 @@ def short(path: Path) -> None:
         (lambda path: path.write_text("workflows: [dfq1]\n"), "is not a state file of this exporter"),
         (lambda path: path.write_bytes(b"\n"), "is not a state file of this exporter"),
         (lambda path: path.write_bytes(b"\0" * 8192), "is not a state file of this exporter"),
+        (
+            lambda path: path.write_bytes(b"x" * 68 + b"YCWF" + b"x" * 60),
+            "is not a state file of this exporter",
+        ),
         (short, "is not a state file of this exporter"),
     ],
 )
