@@ -8,11 +8,19 @@ from dataclasses import dataclass
 import pytest
 from conftest import ToldClock
 
+from exporter.details import Details
+from exporter.discovery import Discovery
+from exporter.executions import Executions
+from exporter.folders import Folders
+from exporter.infos import Infos
+from exporter.ledger import Ledger
+from exporter.looks import Looks
 from exporter.memory import Memory
-from exporter.outcome import Collection, Outcome
+from exporter.outcome import Collection, ExecutionOutcome
 from exporter.scraper import Scraper
 from exporter.simulator import Fault, FaultRule, Simulator
-from exporter.targets import ExecutionTarget
+from exporter.targets import ExecutionTarget, Watched
+from exporter.workflows import Workflows
 from exporter.yandex.calls import Budget, Clock, Limits, SystemClock
 from exporter.yandex.client import WorkflowsClient
 from exporter.yandex.iam import IamAuth
@@ -84,39 +92,59 @@ def cloud() -> Iterator[Simulator]:
 
 def scraper(
     cloud: Simulator,
-    memory: Memory | None = None,
+    memory: Memory[ExecutionOutcome] | None = None,
     *,
     concurrency: int = 8,
     max_steps: int | None = None,
     clock: Clock | None = None,
     rate: float | None = None,
+    timeout: float = 0.4,
+    retries: int = 2,
 ) -> Scraper:
     """Return a scraper over the simulator, with a short patience."""
     clock = clock or SystemClock()
-    limits = Limits(
-        timeout=0.4, requests_per_second=rate, max_response_bytes=1 << 20, retries=2, pool=concurrency
-    )
-    transport = Transport(limits, clock, observe=lambda _: None, jitter=random.Random(1))
+    limits = Limits(timeout, rate, max_response_bytes=1 << 20, retries=retries, pool=concurrency)
+    jitter = random.Random(1)
+    transport = Transport(limits, clock, observe=lambda _: None, jitter=jitter)
     auth = IamAuth(StaticToken(cloud.token), clock, lambda _: None)
     client = WorkflowsClient(transport, auth, cloud.base_url)
+    kept = memory or Memory[ExecutionOutcome]()
+    discovery = Discovery()
+    flows = workflows(client, discovery, clock, max_steps)
     return Scraper(
-        client,
-        memory or Memory(),
+        Executions(client, kept, clock, max_steps=max_steps, jitter=jitter),
+        flows,
+        Folders(client, discovery, Memory(), clock, follow=flows.jobs),
         clock,
         concurrency=concurrency,
-        max_steps=max_steps,
-        jitter=random.Random(1),
     )
 
 
-def collect(made: Scraper, seconds: float = 5.0) -> dict[str, Outcome]:
+def workflows(
+    client: WorkflowsClient, discovery: Discovery, clock: Clock, max_steps: int | None
+) -> Workflows:
+    """Return what reads workflows, counting in memory only."""
+    ledger = Ledger(None, lambda: None)
+    return Workflows(
+        Looks(client, ledger, clock, lookback=691200.0, window=3600.0, max_steps=max_steps),
+        Details(client, ledger, clock, max_steps=max_steps),
+        Infos(client, clock, random.Random(1)),
+        discovery,
+        ledger=ledger,
+        memory=Memory(),
+        clock=clock,
+        window=3600.0,
+    )
+
+
+def collect(made: Scraper, seconds: float = 5.0) -> dict[str, ExecutionOutcome]:
     """Return the outcomes of one collection by execution."""
-    return by_id(made.collect(TARGETS, Budget.of(seconds, SystemClock())))
+    return by_id(made.collect(Watched(TARGETS), Budget.of(seconds, SystemClock())))
 
 
-def by_id(collection: Collection) -> dict[str, Outcome]:
+def by_id(collection: Collection) -> dict[str, ExecutionOutcome]:
     """Return the outcomes of a collection by execution."""
-    return {outcome.target.id: outcome for outcome in collection.outcomes}
+    return {outcome.target.id: outcome for outcome in collection.executions}
 
 
 @pytest.mark.parametrize("name", ROWS)
@@ -248,7 +276,7 @@ def test_what_ended_is_served_through_an_outage_and_costs_no_call(cloud: Simulat
 
 def test_a_missing_execution_is_not_asked_again_until_a_reload(cloud: Simulator) -> None:
     """A 404 costs one call in five minutes; a reload asks at once."""
-    memory = Memory()
+    memory = Memory[ExecutionOutcome]()
     cloud.remove(BAD)
     made = scraper(cloud, memory)
     for _ in range(3):
@@ -262,16 +290,16 @@ def test_a_missing_execution_is_not_asked_again_until_a_reload(cloud: Simulator)
 def test_a_stalled_cloud_cannot_hold_a_collection_past_its_budget(cloud: Simulator) -> None:
     """With every call stalled the collection ends when its time is over, and says budget."""
     cloud.faults.add(FaultRule(Fault.STALL))
-    collection = scraper(cloud).collect(TARGETS, Budget.of(0.3, SystemClock()))
+    collection = scraper(cloud).collect(Watched(TARGETS), Budget.of(0.3, SystemClock()))
     assert collection.seconds < 1.0
-    assert {o.reason for o in collection.outcomes} == {"budget"}
+    assert {o.reason for o in collection.executions} == {"budget"}
 
 
 def test_collections_that_come_together_are_one(cloud: Simulator) -> None:
     """Sixty-four at a time make the calls of one and see the same."""
     cloud.faults.add(FaultRule(Fault.LATENCY, latency=0.2))
     made = scraper(cloud, concurrency=20)
-    seen: list[dict[str, Outcome]] = []
+    seen: list[dict[str, ExecutionOutcome]] = []
     together = threading.Barrier(64)
 
     def one() -> None:
@@ -312,14 +340,14 @@ def test_a_history_that_fails_costs_its_steps_only(
     """The execution is read, the reason told; what may pass is tried at once, the rest after a while."""
     cloud.put(BAD, **ENDED)  # type: ignore[arg-type]
     made = scraper(cloud, max_steps=10, clock=told_clock)
-    target = (ExecutionTarget(BAD),)
+    target = Watched((ExecutionTarget(BAD),))
     cloud.faults.add(rule)
-    (first,) = made.collect(target, Budget.of(5.0, told_clock)).outcomes
+    (first,) = made.collect(target, Budget.of(5.0, told_clock)).executions
     assert (first.success, first.http_code, first.history) == (True, 200, None)
     assert first.reason == ("server_error" if rule.kind is Fault.STATUS else "bad_response")
     assert first.message.startswith("history: ")
     told_clock.now += after
-    (second,) = made.collect(target, Budget.of(5.0, told_clock)).outcomes
+    (second,) = made.collect(target, Budget.of(5.0, told_clock)).executions
     assert (second.success, second.reason, second.history is not None) == (True, "", calls == 2)
     assert cloud.count("Execution.GetHistory") == calls
 
@@ -329,8 +357,8 @@ def test_what_ended_is_asked_for_again_about_hourly(cloud: Simulator, told_clock
     cloud.put(BAD, **ENDED)  # type: ignore[arg-type]
     made = scraper(cloud, clock=told_clock)
 
-    def read() -> Outcome:
-        return made.collect((ExecutionTarget(BAD),), Budget.of(5.0, told_clock)).outcomes[0]
+    def read() -> ExecutionOutcome:
+        return made.collect(Watched((ExecutionTarget(BAD),)), Budget.of(5.0, told_clock)).executions[0]
 
     assert read().fresh
     cloud.remove(BAD)
@@ -352,8 +380,8 @@ def test_a_recheck_that_fails_keeps_the_data_and_is_repeated_after_a_while(
     cloud.put(BAD, **ENDED)  # type: ignore[arg-type]
     made = scraper(cloud, clock=told_clock)
 
-    def read() -> Outcome:
-        return made.collect((ExecutionTarget(BAD),), Budget.of(5.0, told_clock)).outcomes[0]
+    def read() -> ExecutionOutcome:
+        return made.collect(Watched((ExecutionTarget(BAD),)), Budget.of(5.0, told_clock)).executions[0]
 
     read()
     cloud.faults.add(FaultRule(Fault.STATUS, code=501))
@@ -371,7 +399,7 @@ def test_a_recheck_that_fails_keeps_the_data_and_is_repeated_after_a_while(
 def test_a_changed_history_setting_reads_again_what_is_kept(cloud: Simulator) -> None:
     """Who switches histories on need not wait for the hourly recheck, and nothing is lost on the way."""
     cloud.put(BAD, **ENDED)  # type: ignore[arg-type]
-    memory = Memory()
+    memory = Memory[ExecutionOutcome]()
     collect(scraper(cloud, memory))
     memory.ask_all_again()
     cloud.faults.add(FaultRule(Fault.REFUSE, times=len(TARGETS) * 3))

@@ -10,10 +10,10 @@ from processes import until
 from test_failures import TARGETS, by_id, scraper
 
 from exporter.memory import Memory, Record
-from exporter.outcome import Collection, Outcome
+from exporter.outcome import Collection, ExecutionOutcome
 from exporter.scraper import Scraper
 from exporter.simulator import Fault, FaultRule, Simulator
-from exporter.targets import ExecutionTarget
+from exporter.targets import ExecutionTarget, Watched
 from exporter.workers import Turns
 from exporter.yandex.calls import Budget, CallRecord, SystemClock
 from exporter.yandex.history import History
@@ -39,7 +39,7 @@ def collect(
     made: Scraper, targets: tuple[ExecutionTarget, ...], seconds: float, *, probe: bool = False
 ) -> Collection:
     """Collect within so many seconds."""
-    return made.collect(targets, Budget.of(seconds, SystemClock()), probe=probe)
+    return made.collect(Watched(targets), Budget.of(seconds, SystemClock()), probe=probe)
 
 
 def read(collection: Collection) -> int:
@@ -66,7 +66,7 @@ def test_probes_that_stall_take_nothing_from_the_scrape(
     assert cloud.wait_in_flight(4, 5.0)
     assert read(collect(made, TARGETS, PATIENT)) == len(TARGETS)
     assert cloud.peak_in_flight <= 8
-    assert not any(o.success for probe in probes for o in probe.result(10).outcomes)
+    assert not any(o.success for probe in probes for o in probe.result(10).executions)
 
 
 def test_a_long_scrape_does_not_keep_a_probe_waiting_for_its_end(
@@ -76,7 +76,7 @@ def test_a_long_scrape_does_not_keep_a_probe_waiting_for_its_end(
     made = scraper(cloud, concurrency=2)
     scrape: Future[Collection] = beside.submit(collect, made, STALLED, 8.0)
     assert cloud.wait_in_flight(2, 5.0)
-    assert collect(made, TARGETS[:1], PATIENT, probe=True).outcomes[0].success
+    assert collect(made, TARGETS[:1], PATIENT, probe=True).executions[0].success
     assert not scrape.done()
     made.close()
     scrape.result(5)
@@ -96,8 +96,8 @@ def test_what_waited_longest_is_asked_for_first(cloud: Simulator, told_clock: To
     made = scraper(cloud, concurrency=1, clock=told_clock, rate=5.0)
     read = []
     for _ in range(4):
-        collection = made.collect(TARGETS, Budget.of(2.0, told_clock))
-        read.append({outcome.target.id for outcome in collection.outcomes if outcome.fresh})
+        collection = made.collect(Watched(TARGETS), Budget.of(2.0, told_clock))
+        read.append({outcome.target.id for outcome in collection.executions if outcome.fresh})
         told_clock.now += 30
     assert [len(ids) for ids in read] == [10] * 4
     assert read[0] == read[2] == {target.id for target in TARGETS} - read[1]
@@ -133,7 +133,7 @@ def test_a_history_that_stalls_costs_its_steps_only(cloud: Simulator) -> None:
     cloud.faults.add(FaultRule(Fault.STALL, method="Execution.GetHistory"))
     collection = collect(scraper(cloud, max_steps=5, concurrency=20), TARGETS, 0.35)
     assert read(collection) == len(TARGETS)
-    assert {(o.http_code, o.history, o.reason) for o in collection.outcomes} == {(200, None, "budget")}
+    assert {(o.http_code, o.history, o.reason) for o in collection.executions} == {(200, None, "budget")}
 
 
 def test_a_history_that_is_refused_is_refused_for_all(cloud: Simulator) -> None:
@@ -141,7 +141,7 @@ def test_a_history_that_is_refused_is_refused_for_all(cloud: Simulator) -> None:
     cloud.faults.add(FaultRule(Fault.STATUS, method="Execution.GetHistory", code=401))
     collection = collect(scraper(cloud, max_steps=5, concurrency=1), TARGETS, PATIENT)
     assert read(collection) == len(TARGETS)
-    assert {o.reason for o in collection.outcomes} == {"unauthorized"}
+    assert {o.reason for o in collection.executions} == {"unauthorized"}
     assert cloud.count("Execution.GetHistory") == 1
 
 
@@ -150,7 +150,7 @@ def test_a_refused_probe_does_not_hold_up_the_scrape(cloud: Simulator) -> None:
     cloud.faults.add(FaultRule(Fault.STATUS, target="dfq-refused", code=401))
     made = scraper(cloud, concurrency=4)
     refused = collect(made, (ExecutionTarget("dfq-refused"),), PATIENT, probe=True)
-    assert refused.outcomes[0].http_code == 401
+    assert refused.executions[0].http_code == 401
     collection = collect(made, (STALLED[0], *TARGETS), 1.5)
     assert read(collection) == len(TARGETS)
 
@@ -160,7 +160,7 @@ def test_a_call_without_a_verdict_does_not_make_all_refused(cloud: Simulator) ->
     cloud.faults.add(FaultRule(Fault.STATUS, code=401, times=2))
     made = scraper(cloud, concurrency=1)
     targets = TARGETS[:2]
-    assert {o.http_code for o in collect(made, targets, 2.0).outcomes} == {401}
+    assert {o.http_code for o in collect(made, targets, 2.0).executions} == {401}
     cloud.faults.clear()
     cloud.faults.add(FaultRule(Fault.STALL, target=targets[1].id, times=1))
     outcomes = by_id(collect(made, targets, 2.0))
@@ -175,8 +175,8 @@ def test_a_collection_joins_only_one_that_leaves_it_its_time(
     short = beside.submit(collect, made, STALLED[:1], 0.2)
     assert cloud.wait_in_flight(1, 5.0)
     cloud.faults.clear()
-    assert collect(made, STALLED[:1], PATIENT).outcomes[0].success
-    assert short.result(5).outcomes[0].reason == "budget"
+    assert collect(made, STALLED[:1], PATIENT).executions[0].success
+    assert short.result(5).executions[0].reason == "budget"
 
 
 def test_the_end_waits_for_nobody(cloud: Simulator, beside: ThreadPoolExecutor) -> None:
@@ -185,23 +185,23 @@ def test_the_end_waits_for_nobody(cloud: Simulator, beside: ThreadPoolExecutor) 
     waiting = beside.submit(collect, made, STALLED, PATIENT)
     assert cloud.wait_in_flight(2, 5.0)
     made.close()
-    assert {o.reason for o in waiting.result(5).outcomes} <= {"budget", "timeout"}
+    assert {o.reason for o in waiting.result(5).executions} <= {"budget", "timeout"}
 
 
 def test_the_latest_collection_is_that_of_the_same_targets_and_not_old(cloud: Simulator) -> None:
     """A probe, other targets or too many seconds are no latest collection."""
     made = scraper(cloud)
-    assert made.latest(TARGETS, PATIENT) is None
+    assert made.latest(Watched(TARGETS), PATIENT) is None
     collection = collect(made, TARGETS, PATIENT)
     collect(made, TARGETS[:1], PATIENT, probe=True)
-    assert made.latest(TARGETS, PATIENT) is collection
-    assert made.latest(TARGETS, -1.0) is None
-    assert made.latest(TARGETS[:1], PATIENT) is None
+    assert made.latest(Watched(TARGETS), PATIENT) is collection
+    assert made.latest(Watched(TARGETS), -1.0) is None
+    assert made.latest(Watched(TARGETS[:1]), PATIENT) is None
 
 
-def failed(name: str, asked: float) -> Record:
+def failed(name: str, asked: float) -> Record[ExecutionOutcome]:
     """Return the record of a call that failed."""
-    return Record(Outcome(ExecutionTarget(name), 0.0, reason="timeout"), asked, float("-inf"))
+    return Record(ExecutionOutcome(ExecutionTarget(name), 0.0, reason="timeout"), asked, float("-inf"))
 
 
 @pytest.mark.parametrize(("seconds", "place"), [(30.0, 19), (90.0, 0)])
@@ -209,14 +209,14 @@ def test_who_failed_once_is_behind_the_others_for_a_minute_only(
     cloud: Simulator, told_clock: ToldClock, seconds: float, place: int
 ) -> None:
     """Where the time is never enough for all, one failure does not put an execution last for ever."""
-    memory = Memory()
+    memory = Memory[ExecutionOutcome]()
     made = scraper(cloud, memory, concurrency=1, clock=told_clock)
-    made.collect(TARGETS, Budget.of(PATIENT, told_clock))
+    made.collect(Watched(TARGETS), Budget.of(PATIENT, told_clock))
     bad = TARGETS[0].id
     memory.update(bad, lambda _: failed(bad, told_clock.now - seconds))
     told_clock.now += 1
     cloud.clear_calls()
-    made.collect(TARGETS, Budget.of(PATIENT, told_clock))
+    made.collect(Watched(TARGETS), Budget.of(PATIENT, told_clock))
     assert [call.target for call in cloud.calls].index(bad) == place
 
 
@@ -226,12 +226,12 @@ def test_a_scrape_under_way_does_not_undo_what_a_reload_asks_for(
     """What it reads by the old configuration is read again by the new one, and not in an hour."""
     cloud.put("dfq-ended", status="FINISHED", started_at=1.0, duration=1.0, workflow_id=FLOW)
     cloud.faults.add(FaultRule(Fault.LATENCY, latency=0.3, times=1))
-    memory, target = Memory(), (ExecutionTarget("dfq-ended"),)
+    memory, target = Memory[ExecutionOutcome](), (ExecutionTarget("dfq-ended"),)
     old = beside.submit(collect, scraper(cloud, memory), target, PATIENT)
     assert cloud.wait_in_flight(1, 5.0)
     memory.ask_all_again()
-    assert old.result(5).outcomes[0].success
-    assert collect(scraper(cloud, memory, max_steps=5), target, PATIENT).outcomes[0].history is not None
+    assert old.result(5).executions[0].success
+    assert collect(scraper(cloud, memory, max_steps=5), target, PATIENT).executions[0].history is not None
 
 
 def test_the_end_is_the_end_of_every_collection(cloud: Simulator, beside: ThreadPoolExecutor) -> None:
@@ -242,13 +242,13 @@ def test_the_end_is_the_end_of_every_collection(cloud: Simulator, beside: Thread
     waiting = [
         beside.submit(collect, made, STALLED[:2], PATIENT / 2),
         beside.submit(collect, made, STALLED[:2], PATIENT),
-        beside.submit(made.collect, STALLED[2:3], debugged, probe=True),
+        beside.submit(made.collect, Watched(STALLED[2:3]), debugged, probe=True),
     ]
     assert cloud.wait_in_flight(5, 5.0)
     made.close()
     for each in waiting:
-        assert not any(outcome.success for outcome in each.result(5).outcomes)
-    assert beside.submit(collect, made, TARGETS, PATIENT).result(5).outcomes[0].reason == "budget"
+        assert not any(outcome.success for outcome in each.result(5).executions)
+    assert beside.submit(collect, made, TARGETS, PATIENT).result(5).executions[0].reason == "budget"
 
 
 def test_a_scrape_does_not_join_a_probe(cloud: Simulator, beside: ThreadPoolExecutor) -> None:
@@ -258,24 +258,24 @@ def test_a_scrape_does_not_join_a_probe(cloud: Simulator, beside: ThreadPoolExec
     assert cloud.wait_in_flight(1, 5.0)
     scrape = collect(made, STALLED[:1], PATIENT)
     assert (scrape.probe, probe.result(5).probe) == (False, True)
-    assert made.latest(STALLED[:1], PATIENT) is scrape
+    assert made.latest(Watched(STALLED[:1]), PATIENT) is scrape
 
 
 def test_what_was_never_sent_says_nothing_of_the_api(cloud: Simulator) -> None:
     """An outcome tells whether anybody was asked, so that `up` is judged by those only."""
     made = scraper(cloud, concurrency=1)
-    outcomes = collect(made, (*STALLED[:1], *TARGETS), 0.2).outcomes
+    outcomes = collect(made, (*STALLED[:1], *TARGETS), 0.2).executions
     assert [outcome.sent for outcome in outcomes] == [True] + [False] * len(TARGETS)
 
 
 def test_the_memory_forgets_what_was_used_least() -> None:
     """It holds so much, steps included, and twice as much as is watched at the least."""
-    memory = Memory(size=2)
+    memory = Memory[ExecutionOutcome](size=2)
 
     def put(name: str, steps: int = 0) -> None:
         entries = [{"id": f"step-{n}"} for n in range(steps)]
         history = History.from_json({"execution": {"id": name}, "entries": entries}, steps)
-        outcome = Outcome(ExecutionTarget(name), 0.0, history=history)
+        outcome = ExecutionOutcome(ExecutionTarget(name), 0.0, history=history)
         memory.update(name, lambda _: Record(outcome, 0.0, 0.0))
 
     def kept(names: str) -> str:
@@ -297,13 +297,15 @@ def test_the_memory_forgets_what_was_used_least() -> None:
 
 def test_two_who_write_at_once_lose_nothing() -> None:
     """A record is made of the one that is there when it is written."""
-    memory = Memory()
+    memory = Memory[ExecutionOutcome]()
     together = threading.Barrier(8)
 
     def count(_: int) -> None:
         together.wait(10)
         for _ in range(200):
-            memory.update("a", lambda last: Record(Outcome(ExecutionTarget("a"), 0.0), 0.0, _next(last)))
+            memory.update(
+                "a", lambda last: Record(ExecutionOutcome(ExecutionTarget("a"), 0.0), 0.0, _next(last))
+            )
 
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(count, range(8)))
@@ -312,5 +314,5 @@ def test_two_who_write_at_once_lose_nothing() -> None:
     assert record.ask_after == 1600
 
 
-def _next(last: Record | None) -> float:
+def _next(last: Record[ExecutionOutcome] | None) -> float:
     return 1.0 + (last.ask_after if last else 0.0)
