@@ -4,27 +4,29 @@ The world forgets what it does not answer with any more; here it is kept, each c
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import replace
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 
 from exporter.simulator.plans import Plan
 from exporter.simulator.streams import Stream
 from exporter.simulator.truth import Run, told
 from exporter.simulator.values import UNSET, Execution
 
+Version = tuple[int, Execution | None]
+"""From when on, in nanoseconds, and what was told then; None for nothing."""
+
 
 class Chronicle:
     """The record of a world; times in nanoseconds. Its owner serialises the calls.
 
-    `plans` are those that are there from the first moment; `run` computes a run of a stream.
+    `plans` are those that are there from the first moment.
     """
 
-    def __init__(self, plans: Iterable[Plan], run: Callable[[Stream, int], Plan]) -> None:
-        self._run = run
+    def __init__(self, plans: Iterable[Plan]) -> None:
         self._plans: dict[str, list[Plan]] = defaultdict(list)
         for plan in plans:
             self._plans[plan.workflow_id].append(plan)
-        self._versions: dict[str, list[tuple[int, Execution | None]]] = defaultdict(list)
+        self._versions: dict[str, list[Version]] = defaultdict(list)
         self._owned: dict[str, set[str]] = defaultdict(set)
         self._gone: dict[str, int] = {}
         self._streams: dict[str, list[tuple[Stream, int | None]]] = defaultdict(list)
@@ -50,15 +52,39 @@ class Chronicle:
         streams = self._streams.get(workflow_id, [])
         self._streams[workflow_id] = [(s, now if end is None else end) for s, end in streams]
 
-    def runs(self, workflow_id: str, until: int) -> tuple[list[Run], int]:
-        """Return what was shown of a workflow's executions by `until`, and how many had begun unseen."""
-        put = list(self._put(workflow_id, until))
-        known, hidden = {run.id for run in put}, 0
+    def excerpt(self, workflow_id: str) -> "Excerpt":
+        """Return all there is about a workflow, as it is now."""
+        return Excerpt(
+            workflow_id,
+            tuple(self._plans.get(workflow_id, ())),
+            tuple(self._streams.get(workflow_id, ())),
+            {id_: tuple(self._versions[id_]) for id_ in sorted(self._owned.get(workflow_id, ()))},
+            dict(self._gone),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Excerpt:
+    """The record of one workflow: plans, streams with their end, what was put, what was removed when."""
+
+    workflow_id: str
+    plans: tuple[Plan, ...]
+    streams: tuple[tuple[Stream, int | None], ...]
+    versions: Mapping[str, tuple[Version, ...]]
+    gone: Mapping[str, int]
+
+    def runs(self, until: int, run: Callable[[Stream, int], Plan]) -> tuple[list[Run], int]:
+        """Return what was shown of each execution by `until`, and how many had begun unseen.
+
+        `run` computes a run of a stream.
+        """
+        put = list(self._put(until))
+        known, hidden = {each.id for each in put}, 0
         lives: list[Run] = []
-        for plan, end in self._living(workflow_id, until):
+        for plan, end in self._living(until, run):
             if plan.id in known:
                 continue
-            ends = [at for at in (end, self._gone.get(plan.id)) if at is not None and at <= until]
+            ends = [at for at in (end, self.gone.get(plan.id)) if at is not None and at <= until]
             seen = plan.preview(min(ends, default=until))
             if seen is not None:
                 lives.append(told(seen, gone=bool(ends)))
@@ -66,19 +92,19 @@ class Chronicle:
                 hidden += 1
         return [*lives, *put], hidden
 
-    def _living(self, workflow_id: str, until: int) -> Iterator[tuple[Plan, int | None]]:
-        for plan in self._plans.get(workflow_id, ()):
+    def _living(self, until: int, run: Callable[[Stream, int], Plan]) -> Iterator[tuple[Plan, int | None]]:
+        for plan in self.plans:
             yield plan, None
-        for stream, end in self._streams.get(workflow_id, ()):
+        for stream, end in self.streams:
             for number in stream.all_until(until if end is None else min(until, end)):
-                yield self._run(stream, number), end
+                yield run(stream, number), end
 
-    def _put(self, workflow_id: str, until: int) -> Iterator[Run]:
+    def _put(self, until: int) -> Iterator[Run]:
         """Yield the newest that was put of each; of one that was removed what it was before."""
-        for execution_id in sorted(self._owned.get(workflow_id, ())):
-            versions = [(at, value) for at, value in self._versions[execution_id] if at <= until]
+        for everything in self.versions.values():
+            versions = [(at, value) for at, value in everything if at <= until]
             values = [(at, value) for at, value in versions if value is not None]
-            if not values or values[-1][1].workflow_id != workflow_id:
+            if not values or values[-1][1].workflow_id != self.workflow_id:
                 continue
             last = values[-1][1]
             since = min(at for at, value in values if value.status == last.status)
