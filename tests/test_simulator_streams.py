@@ -12,7 +12,10 @@ from yandex.cloud.serverless.workflows.v1 import execution_service_pb2 as execut
 from yandex.cloud.serverless.workflows.v1 import workflow_service_pb2 as workflows_pb2
 
 from exporter.simulator import Simulator
+from exporter.simulator.listing import Condition
 from exporter.simulator.streams import Birth, Habits, Stream
+from exporter.simulator.values import NANO, Workflow
+from exporter.simulator.world import World
 
 
 @pytest.fixture
@@ -217,6 +220,20 @@ def test_an_id_that_is_only_like_one_of_a_stream_is_not_found(
     prefix = min(ids(empty))[:-12]
     for execution in (f"{prefix}{tail}", f"w-{tail}", tail + "-" * 30):
         assert Caller(empty).ask(f"{EXECUTION}/{quote(execution)}").code == 404
+
+
+@pytest.mark.parametrize("interval", [0.01, 0.3, 7.0])
+def test_a_run_is_told_of_from_the_moment_of_its_start(interval: float) -> None:
+    """Not a nanosecond later, however its start was cut; and a filter for that start keeps it."""
+    stream = Stream("w", interval, Birth(at=NANO // 3, seed=1, pace=1), Habits(kept=None))
+    world = World((), [Workflow("w", "f")], [stream])
+    for number in range(1, 60):
+        start = stream.run(number).phases[0].at
+        told = [
+            {each.id for each in world.executions("w", now, Condition("started_at", "=", limit=start)) or []}
+            for now in (start - 1, start, start + 10 * NANO)
+        ]
+        assert [stream.run(number).id in ids for ids in told] == [False, True, True]
 
 
 def test_a_filter_looks_at_few_runs_of_a_long_stream() -> None:

@@ -154,6 +154,17 @@ def test_times_are_told_in_seconds_as_well(empty: Simulator) -> None:
     assert nothing.completed == {"STOPPED": 0, "FAILED": 0, "FINISHED": 0}
 
 
+def test_a_window_begins_after_since_and_ends_with_until(empty: Simulator) -> None:
+    """What began or ended at `since` itself is not in it, what did at `until` is."""
+    empty.put("e", status="FINISHED", started_at=BORN - 20, duration=10, workflow_id="w")
+    windows = [empty.truth("w", since=BORN - since, until=BORN) for since in (20.000001, 20, 10.000001, 10)]
+    assert [len(truth.started) for truth in windows] == [1, 0, 0, 0]
+    assert [truth.completed["FINISHED"] for truth in windows] == [1, 1, 1, 0]
+    empty.put("f", status="FINISHED", started_at=BORN, duration=0, workflow_id="w")
+    truth = empty.truth("w", since=BORN - 1, until=BORN)
+    assert (len(truth.started), truth.completed["FINISHED"]) == (1, 1)
+
+
 def test_what_is_put_counts_from_when_it_was_put(empty: Simulator, clock: HandClock) -> None:
     """Each state that was put is true until the next."""
     clock.now = BORN + 10
