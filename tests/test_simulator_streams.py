@@ -229,6 +229,7 @@ def test_a_run_is_told_of_from_the_moment_of_its_start(interval: float) -> None:
     world = World((), [Workflow("w", "f")], [stream])
     for number in range(1, 60):
         start = stream.run(number).phases[0].at
+        assert start >= stream.birth.at
         told = [
             {each.id for each in world.executions("w", now, Condition("started_at", "=", limit=start)) or []}
             for now in (start - 1, start, start + 10 * NANO)
