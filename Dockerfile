@@ -19,6 +19,8 @@ ENV EXPORTER_REVISION=${REVISION} \
     PYTHONUNBUFFERED=1 \
     PYTHONDONTWRITEBYTECODE=1
 COPY --from=build /opt/venv /opt/venv
+# For a volume with `state.file`: a new one takes the owner from here.
+RUN install -d -o 65534 -g 65534 /var/lib/yc-workflow-exporter
 USER 65534:65534
 EXPOSE 10317
 HEALTHCHECK --interval=30s --timeout=5s --start-period=10s \

@@ -78,6 +78,8 @@ class Workflows:
         configured = {target.id for target in flight.watched.workflows}
         targets = [t for t in flight.targets() if isinstance(t, WorkflowTarget)]
         targets = [t for t in targets if t.id in configured or t.id in found]
+        # The page keeps its order: as configured, then by ID.
+        targets.sort(key=lambda target: "" if target.id in configured else target.id)
         ids = [target.id for target in targets]
         standings = {} if flight.searching else self._ledger.publish(ids, self._clock.time(), self._window)
         return tuple(
