@@ -14,6 +14,7 @@ from exporter.application import Application
 from exporter.config import ConfigError, Settings
 from exporter.settings.flags import load
 from exporter.simulator import Fault, FaultRule, Simulator
+from exporter.targets import Watched
 from exporter.yandex.calls import Budget
 from exporter.yandex.errors import REASONS
 
@@ -53,7 +54,7 @@ class Desk:
         """Scrape once and return every sample by its name and labels."""
         runtime = self.application.runtime()
         budget = Budget.of(runtime.scrape_timeout, self.clock)
-        collection = runtime.scraper.collect(runtime.executions(), budget)
+        collection = runtime.scraper.collect(runtime.watched(), budget)
         text = generate_latest(self.application.metrics_registry(runtime, lambda: collection)).decode()
         return {
             (sample.name, tuple(sorted(sample.labels.items()))): sample.value
@@ -297,7 +298,7 @@ def test_a_probe_has_its_own_families_and_nothing_of_the_exporter(
     """A probe of many exporters' targets would otherwise repeat them for each."""
     application = Desk(cloud, told_clock).application
     runtime = application.runtime()
-    collection = runtime.scraper.collect(TARGETS[:1], Budget.of(5.0, told_clock), probe=True)
+    collection = runtime.scraper.collect(Watched(TARGETS[:1]), Budget.of(5.0, told_clock), probe=True)
     names = {family.name for family in application.probe_registry(runtime, lambda: collection).collect()}
     assert {"probe_success", "probe_duration_seconds"} <= names
     assert all(name.startswith(("probe_", "yc_workflow_execution_")) for name in names)
@@ -312,7 +313,7 @@ def test_a_slow_probe_says_nothing_of_the_api(cloud: Simulator, told_clock: Told
     for kind, up in ((Fault.STALL, 1), (Fault.REFUSE, 0)):
         cloud.faults.clear()
         cloud.faults.add(FaultRule(kind))
-        scraper.collect(TARGETS[:1], Budget.of(5.0, told_clock), probe=True)
+        scraper.collect(Watched(TARGETS[:1]), Budget.of(5.0, told_clock), probe=True)
         families = {f.name: f.samples for f in desk.application.telemetry.collect()}
         assert families["yc_workflow_up"][0].value == up
         assert name in {sample.name for sample in families[name]}
@@ -325,7 +326,7 @@ def test_a_selection_by_name_knows_every_family(cloud: Simulator, told_clock: To
     desk.page()
     application = desk.application
     runtime = application.runtime()
-    collection = runtime.scraper.collect((), Budget.of(5.0, told_clock))
+    collection = runtime.scraper.collect(Watched(), Budget.of(5.0, told_clock))
     selected = application.metrics_registry(runtime, lambda: collection).restricted_registry([name])
     assert f"\n{name}" in generate_latest(selected).decode()
 
@@ -368,7 +369,7 @@ def test_two_executions_of_one_workflow_share_what_is_said_of_their_steps(
     desk = Desk(cloud, told_clock, executions=list(GOOD[:2]), history={"enabled": True})
     labels = {"workflow_id": FLOW, "step_id": "step", "step_type": "HttpCall", "step_title": ""}
     runtime = desk.application.runtime()
-    collection = runtime.scraper.collect(runtime.executions(), Budget.of(5.0, told_clock))
+    collection = runtime.scraper.collect(runtime.watched(), Budget.of(5.0, told_clock))
     samples = [
         sample
         for family in desk.application.metrics_registry(runtime, lambda: collection).collect()
