@@ -2,7 +2,7 @@
 
 import gzip
 import io
-import random
+import json
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -16,23 +16,24 @@ import pytest
 from conftest import ToldClock
 from prometheus_client import CollectorRegistry
 from prometheus_client.core import GaugeMetricFamily, Metric
+from test_failures import scraper
 
 from exporter.collector import ProbeCollector, WorkflowCollector
-from exporter.memory import Memory
 from exporter.outcome import Collection
 from exporter.scraper import Scraper
 from exporter.simulator import Fault, FaultRule, Simulator
-from exporter.targets import ExecutionTarget
+from exporter.targets import ExecutionTarget, FolderTarget, Watched, WorkflowTarget
 from exporter.web import MOST_COLLECTING, Runtime, WebApp, scrape_seconds
-from exporter.yandex.calls import Authorizer, Budget, Clock, Limits, SystemClock
-from exporter.yandex.client import WorkflowsClient
+from exporter.workflowcollector import WorkflowsCollector
+from exporter.yandex.calls import Authorizer, Budget, Clock, SystemClock
 from exporter.yandex.errors import AuthFailed
-from exporter.yandex.iam import IamAuth
-from exporter.yandex.sources import StaticToken
-from exporter.yandex.transport import Transport
 
 ALIVE, FAILED = "dfq-alive", "dfq-failed"
-PAGES = ("/", "/metrics", f"/probe?execution_id={ALIVE}", "/config", "/-/healthy", "/-/ready")
+FLOW, FOLDER = "dfqflow", "b1gfolder"
+PAGES = (
+    "/", "/metrics", f"/probe?execution_id={ALIVE}", f"/probe?workflow_id={FLOW}", "/sd", "/config",
+    "/-/healthy", "/-/ready",
+)  # fmt: skip
 TOKEN = "t1.a-token-that-no-page-may-show"
 
 
@@ -99,25 +100,16 @@ class Site:
         registry = CollectorRegistry()
         registry.register(ProbeCollector(collect))
         registry.register(WorkflowCollector(collect, history=False))
+        registry.register(WorkflowsCollector(collect, labels=(), history=False, recent_window=3600.0))
         return registry
 
 
-def scraper(cloud: Simulator, clock: Clock | None = None) -> Scraper:
-    """Return a scraper over the simulator."""
-    clock = clock or SystemClock()
-    limits = Limits(timeout=1.0, requests_per_second=None, max_response_bytes=1 << 20, retries=0, pool=4)
-    transport = Transport(limits, clock, observe=lambda _: None, jitter=random.Random(1))
-    auth = IamAuth(StaticToken(cloud.token), clock, lambda _: None)
-    client = WorkflowsClient(transport, auth, cloud.base_url)
-    return Scraper(client, Memory(), clock, concurrency=4, jitter=random.Random(1))
-
-
-def site(made: Scraper, targets: tuple[ExecutionTarget, ...], authorizer: Authorizer | None = None) -> Site:
+def site(made: Scraper, watched: Watched, authorizer: Authorizer | None = None) -> Site:
     """Return a site that watches these targets."""
     return Site(
         Runtime(
             scraper=made,
-            executions=lambda: targets,
+            watched=lambda: watched,
             scrape_timeout=10.0,
             timeout_offset=0.5,
             config_text="executions: [dfq-alive]\n",
@@ -156,15 +148,15 @@ def ask(app: Any, url: str, method: str = "GET", **headers: str) -> Reply:
 def cloud() -> Iterator[Simulator]:
     """Return a cloud with one execution that runs and one that failed."""
     with Simulator(executions=0) as simulator:
-        simulator.put(ALIVE, status="RUNNING", started_at=1741622400.0, workflow_id="dfqflow")
-        simulator.put(FAILED, status="FAILED", started_at=1741622400.0, duration=1.07, workflow_id="dfqflow")
+        simulator.put(ALIVE, status="RUNNING", started_at=1741622400.0, workflow_id=FLOW)
+        simulator.put(FAILED, status="FAILED", started_at=1741622400.0, duration=1.07, workflow_id=FLOW)
         yield simulator
 
 
 @pytest.fixture
 def made(cloud: Simulator) -> Iterator[Scraper]:
     """Return a scraper over the cloud, closed at the end."""
-    scraping = scraper(cloud)
+    scraping = scraper(cloud, concurrency=4, timeout=1.0, retries=0)
     yield scraping
     scraping.close()
 
@@ -172,7 +164,7 @@ def made(cloud: Simulator) -> Iterator[Scraper]:
 @pytest.fixture
 def home(made: Scraper) -> Site:
     """Return a site that watches both executions."""
-    return site(made, (ExecutionTarget(ALIVE, "nightly"), ExecutionTarget(FAILED)))
+    return site(made, Watched((ExecutionTarget(ALIVE, "nightly"), ExecutionTarget(FAILED))))
 
 
 @pytest.mark.parametrize(
@@ -188,9 +180,9 @@ def test_a_scrape_may_take_what_prometheus_waits_less_the_offset(header: str, se
     assert scrape_seconds(header, 10.0, 0.5) == pytest.approx(seconds)
 
 
-@pytest.mark.parametrize("url", ["/metrics", f"/probe?execution_id={ALIVE}"])
+@pytest.mark.parametrize("url", ["/metrics", f"/probe?execution_id={ALIVE}", f"/probe?workflow_id={FLOW}"])
 def test_a_collection_gets_the_budget_of_its_request(home: Site, url: str) -> None:
-    """The header bounds /metrics and /probe alike, and without it our own timeout does."""
+    """The header bounds /metrics and each kind of /probe alike, and without it our own timeout does."""
     app = home.app()
     ask(app, url, x_prometheus_scrape_timeout_seconds="3")
     ask(app, url)
@@ -296,7 +288,7 @@ def test_an_unknown_path_is_answered_with_the_right_ones(home: Site, url: str) -
     assert reply.code == 404
     assert reply.headers["Content-Type"] == "text/plain; charset=utf-8"
     assert reply.text.splitlines()[1:] == [
-        "/", "/metrics", "/probe", "/config", "/-/healthy", "/-/ready", "/-/reload",
+        "/", "/metrics", "/probe", "/sd", "/config", "/-/healthy", "/-/ready", "/-/reload",
     ]  # fmt: skip
 
 
@@ -323,8 +315,8 @@ def test_a_probe_reads_executions_that_nobody_configured(home: Site, cloud: Simu
 @pytest.mark.parametrize(
     ("query", "told"),
     [
-        ("", "execution_id: is missing"),
-        ("debug=true", "execution_id: is missing"),
+        ("", "execution_id or workflow_id: is missing; ask for /probe?execution_id=ID or ?workflow_id=ID"),
+        ("debug=true", "execution_id or workflow_id: is missing; ask for /probe?execution_id=ID"),
         ("execution_id=", "execution_id: '' is not an ID"),
         ("execution_id=..%2Fsecret", "execution_id: '../secret' is not an ID"),
         ("execution_id=dfq%0Aevil", r"execution_id: 'dfq\nevil' is not an ID"),
@@ -333,8 +325,11 @@ def test_a_probe_reads_executions_that_nobody_configured(home: Site, cloud: Simu
         (f"execution_id=ok&execution_id={quote('<script>')}", "'<script>' is not an ID"),
         (urlencode([("execution_id", f"dfq-{n}") for n in range(101)]), "at most 100"),
         ("&".join(["execution_id=dfq-1"] * 1001), "more than 1000 parameters"),
-        ("workflow_id=dfqflow", "workflow_id: is not a parameter of /probe"),
-        ("execution_id=dfq-1&workflow_id=dfqflow", "workflow_id: is not a parameter of /probe"),
+        ("workflow_id=", "workflow_id: '' is not an ID"),
+        ("execution_id=dfq-1&workflow_id=dfq%2Fflow", "workflow_id: 'dfq/flow' is not an ID"),
+        (urlencode([("workflow_id", f"dfq-{n}") for n in range(101)]), "workflow_id: 101 IDs; at most 100"),
+        ("folder_id=b1gfolder", "folder_id: is not a parameter of /probe; name executions or workflows"),
+        ("execution_id=dfq-1&folder_id=b1gfolder", "folder_id: is not a parameter of /probe"),
     ],
 )
 def test_a_probe_that_cannot_be_meant_is_refused(home: Site, cloud: Simulator, query: str, told: str) -> None:
@@ -346,6 +341,85 @@ def test_a_probe_that_cannot_be_meant_is_refused(home: Site, cloud: Simulator, q
     assert reply.text.count("\n") == 1
     assert reply.headers["Content-Type"] == "text/plain; charset=utf-8"
     assert not cloud.calls
+
+
+def test_a_probe_of_a_workflow_reads_its_list_and_keeps_what_is_expected(
+    made: Scraper, cloud: Simulator
+) -> None:
+    """It is read whole, with the workflow itself, and no other target is."""
+    cloud.put_workflow(FLOW, name="orders")
+    cloud.put("dfq-lately", status="RUNNING", started_at=SystemClock().time() - 60, workflow_id=FLOW)
+    watched = Watched((ExecutionTarget(ALIVE),), (WorkflowTarget(FLOW, 60.0),), (FolderTarget(FOLDER),))
+    reply = ask(site(made, watched).app(), f"/probe?workflow_id={FLOW}&workflow_id={FLOW}")
+    assert reply.code == 200
+    assert "probe_success 1.0" in reply.text
+    assert f'yc_workflow_scrape_success{{workflow_id="{FLOW}"}} 1.0' in reply.text
+    assert f'yc_workflow_active_executions{{status="RUNNING",workflow_id="{FLOW}"}} 1.0' in reply.text
+    assert f'yc_workflow_expected_success_interval_seconds{{workflow_id="{FLOW}"}} 60.0' in reply.text
+    assert 'workflow_name="orders"' in reply.text
+    assert sorted((call.method, call.target) for call in cloud.calls) == [
+        ("Execution.List", FLOW), ("Workflow.Get", FLOW),
+    ]  # fmt: skip
+
+
+def test_a_probe_may_name_both_kinds(home: Site, cloud: Simulator) -> None:
+    """What is missing of either is told, and fails the probe."""
+    cloud.put_workflow(FLOW, name="orders")
+    both = ask(home.app(), f"/probe?execution_id={ALIVE}&workflow_id={FLOW}")
+    assert "probe_success 1.0" in both.text
+    assert "yc_workflow_execution_status" in both.text
+    gone = ask(home.app(), f"/probe?execution_id={ALIVE}&workflow_id=dfqgone")
+    assert "probe_success 0.0" in gone.text
+    assert 'yc_workflow_scrape_http_code{workflow_id="dfqgone"} 404.0' in gone.text
+
+
+@pytest.fixture
+def foldered(made: Scraper, cloud: Simulator) -> Site:
+    """Return a site that watches an execution, a workflow and a folder with another workflow."""
+    cloud.put_workflow(FLOW, name="orders", folder_id="b1gother")
+    cloud.put_workflow("dfqfound", name="mail", folder_id=FOLDER, labels={"team-name": "post"})
+    watched = Watched((ExecutionTarget(ALIVE),), (WorkflowTarget(FLOW),), (FolderTarget(FOLDER),))
+    return site(made, watched)
+
+
+def discovered(reply: Reply) -> dict[str, dict[str, str]]:
+    """Return the labels of each target of a page for service discovery."""
+    assert (reply.code, reply.headers["Content-Type"]) == (200, "application/json")
+    return {id_: group["labels"] for group in json.loads(reply.body) for id_ in group["targets"]}
+
+
+def test_service_discovery_names_every_workflow_and_looks_at_no_execution(
+    foldered: Site, cloud: Simulator
+) -> None:
+    """The configured ones and those of the folders, with what is known of them as labels."""
+    found = discovered(ask(foldered.app(), "/sd"))
+    assert set(found) == {FLOW, "dfqfound"}
+    assert found[FLOW]["__meta_yc_workflow_name"] == "orders"
+    assert found["dfqfound"] == {
+        "__meta_yc_workflow_id": "dfqfound",
+        "__meta_yc_workflow_name": "mail",
+        "__meta_yc_workflow_state": "ACTIVE",
+        "__meta_yc_workflow_express": "false",
+        "__meta_yc_folder_id": FOLDER,
+        "__meta_yc_label_team_name": "post",
+    }
+    assert cloud.count("Execution.List") + cloud.count("Execution.Get") == 0
+
+
+def test_service_discovery_does_not_forget_when_a_folder_cannot_be_listed(
+    foldered: Site, cloud: Simulator
+) -> None:
+    """It fails, so that Prometheus keeps its targets, until a first list; then that is what it tells."""
+    rule = FaultRule(Fault.STATUS, method="Workflow.List", code=403, message=f"no access with {TOKEN}")
+    cloud.faults.add(rule)
+    refused = ask(foldered.app(), "/sd")
+    assert refused.code == 503
+    assert refused.text.startswith(f"folder {FOLDER} cannot be listed: forbidden: ")
+    assert TOKEN not in refused.text
+    cloud.faults.clear()
+    first = discovered(ask(foldered.app(), "/sd"))
+    cloud.faults.add(rule)
+    assert discovered(ask(foldered.app(), "/sd")) == first
 
 
 def test_a_hundred_executions_are_one_probe(home: Site) -> None:
@@ -398,7 +472,7 @@ def test_health_does_not_depend_on_the_cloud(home: Site, cloud: Simulator) -> No
 def test_ready_once_a_token_was_had(made: Scraper) -> None:
     """It says why it is not ready, then is, and asks no more until the configuration is another."""
     switch = Switch(error=f"the key is refused: {TOKEN}")
-    home = site(made, (), switch)
+    home = site(made, Watched(), switch)
     app = home.app()
     refused = ask(app, "/-/ready")
     assert (refused.code, refused.text) == (503, "Not ready: auth: the key is refused: <secret>\n")
@@ -491,7 +565,7 @@ def test_the_landing_page_asks_the_cloud_only_when_it_must(home: Site, cloud: Si
 def test_the_landing_page_asks_again_after_half_a_minute(home: Site, cloud: Simulator) -> None:
     """What is older is read anew, by a clock that no time service steps."""
     clock = ToldClock()
-    home.runtime = replace(home.runtime, scraper=scraper(cloud, clock))
+    home.runtime = replace(home.runtime, scraper=scraper(cloud, clock=clock))
     app = home.app()
     for seconds, calls in ((0.0, 2), (29.0, 2), (2.0, 3)):
         clock.now += seconds
