@@ -5,13 +5,15 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from prometheus_client import Counter, Histogram
-from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 
 from exporter.collector import ProbeCollector, WorkflowCollector
 from exporter.outcome import Collection
 from exporter.settings.flags import settings_rows
 from exporter.telemetry import ScrapeTelemetry, Telemetry
+from exporter.workflowcollector import QuotaCollector, WorkflowsCollector
 
+WITH_LABELS = CounterMetricFamily | GaugeMetricFamily | HistogramMetricFamily
 README = Path(__file__).parent.parent / "README.md"
 
 
@@ -24,6 +26,8 @@ def families() -> list[Metric]:
     """Return every family that the exporter can expose."""
     return [
         *WorkflowCollector(nothing, history=True).describe(),
+        *WorkflowsCollector(nothing, labels=(), history=True, recent_window=3600).describe(),
+        *QuotaCollector({}).describe(),
         *ScrapeTelemetry(nothing).describe(),
         *Telemetry("", "").describe(),
         *ProbeCollector(nothing).describe(),
@@ -32,7 +36,7 @@ def families() -> list[Metric]:
 
 def label_names() -> dict[str, tuple[str, ...]]:
     """Return the labels of each family, by its name."""
-    found = {f.name: tuple(f._labelnames) for f in families() if isinstance(f, GaugeMetricFamily)}  # noqa: SLF001
+    found = {f.name: tuple(f._labelnames) for f in families() if isinstance(f, WITH_LABELS)}  # noqa: SLF001
     for metric in vars(Telemetry("", "")).values():
         if isinstance(metric, Counter | Histogram):
             found[metric._name] = tuple(metric._labelnames)  # noqa: SLF001

@@ -129,11 +129,18 @@ def test_a_function_fits_on_a_screen() -> None:
     assert sum(length > 30 for length in lengths) <= len(lengths) / 50
 
 
-def test_only_the_collector_names_a_workflows_metric() -> None:
-    """Adding a metric of an execution touches one file."""
-    naming = {
-        m
-        for m in modules()
-        if "yc_workflow_execution" in (PACKAGE / (m.replace(".", "/") + ".py")).read_text()
-    }
-    assert naming == {"collector"}
+def metrics(module: str) -> set[str]:
+    """Return the names of metrics, or their beginnings, that stand in a module."""
+    tree = ast.parse((PACKAGE / (module.replace(".", "/") + ".py")).read_text())
+    texts = {node.value for node in ast.walk(tree) if isinstance(node, ast.Constant)}
+    return {text for text in texts if isinstance(text, str) and text.startswith("yc_workflow_")}
+
+
+def test_only_the_collectors_name_a_workflows_metric() -> None:
+    """Adding a metric touches one file: of executions, of workflows, or of the exporter itself."""
+    naming = {module: metrics(module) for module in modules() if metrics(module)}
+    own = {name for name in naming.pop("telemetry") if name != "yc_workflow_up"}
+    assert set(naming) == {"collector", "workflowcollector"}
+    assert all(name.startswith("yc_workflow_exporter_") for name in own)
+    assert not any(name.startswith("yc_workflow_exporter_") for names in naming.values() for name in names)
+    assert not any("yc_workflow_up" in names for names in naming.values())
