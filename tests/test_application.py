@@ -14,11 +14,11 @@ from exporter.application import Application
 from exporter.config import ConfigError, Settings
 from exporter.settings.flags import load
 from exporter.simulator import Fault, FaultRule, Simulator
-from exporter.targets import Watched
+from exporter.targets import Watched, WorkflowTarget
 from exporter.yandex.calls import Budget
 from exporter.yandex.errors import REASONS
 
-FLOW = "dfqworkflow"
+FLOW, FLOW_OF_ITS_OWN = "dfqworkflow", "dfqown"
 DATA = ("status", "status_code", "start_timestamp_seconds", "errors")
 Samples = Mapping[tuple[str, tuple[tuple[str, str], ...]], float]
 
@@ -247,6 +247,29 @@ def test_a_reload_asks_for_what_was_missing(cloud: Simulator, told_clock: ToldCl
     assert reach(desk.page(), BAD) == (1, 200)
 
 
+def test_a_reload_asks_for_the_workflows_and_folders_that_were_missing(
+    cloud: Simulator, told_clock: ToldClock
+) -> None:
+    """Each 404 costs one call in five minutes, and after a reload everything is asked for."""
+    desk = Desk(cloud, told_clock, executions=[], workflows=[FLOW_OF_ITS_OWN], folders=["b1gfolder"])
+    cloud.faults.add(FaultRule(Fault.STATUS, code=404))
+    page = desk.page()
+    assert value(page, "scrape_http_code", workflow_id=FLOW_OF_ITS_OWN) == 404
+    assert value(page, "exporter_scrape_failed_targets", kind="folder") == 1
+    cloud.faults.clear()
+    cloud.put_workflow(FLOW_OF_ITS_OWN)
+    cloud.put_workflow("dfqfound", folder_id="b1gfolder")
+    told_clock.now += 60
+    cloud.clear_calls()
+    assert value(desk.page(), "scrape_success", workflow_id=FLOW_OF_ITS_OWN) == 0
+    assert cloud.count() == 0
+    desk.application.reload()
+    page = desk.page()
+    for id_ in (FLOW_OF_ITS_OWN, "dfqfound"):
+        assert value(page, "scrape_success", workflow_id=id_) == 1
+    assert value(page, "exporter_scrape_failed_targets", kind="folder") == 0
+
+
 def test_a_reload_reads_the_histories_that_are_wanted_now(cloud: Simulator, told_clock: ToldClock) -> None:
     """Switched on or cut elsewhere, they show at the next scrape, not in an hour."""
     steps = tuple({"id": f"step-{n}", "status": "COMPLETED"} for n in range(5))
@@ -302,6 +325,20 @@ def test_a_probe_has_its_own_families_and_nothing_of_the_exporter(
     names = {family.name for family in application.probe_registry(runtime, lambda: collection).collect()}
     assert {"probe_success", "probe_duration_seconds"} <= names
     assert all(name.startswith(("probe_", "yc_workflow_execution_")) for name in names)
+
+
+def test_a_probe_of_a_workflow_has_its_families_only(cloud: Simulator, told_clock: ToldClock) -> None:
+    """Nothing of the exporter, of executions or of quotas is repeated for each workflow."""
+    cloud.put_workflow(FLOW_OF_ITS_OWN)
+    application = Desk(cloud, told_clock).application
+    runtime = application.runtime()
+    watched = Watched(workflows=(WorkflowTarget(FLOW_OF_ITS_OWN),))
+    collection = runtime.scraper.collect(watched, Budget.of(5.0, told_clock), probe=True)
+    families = application.probe_registry(runtime, lambda: collection).collect()
+    named = {family.name for family in families if family.samples}
+    assert {"probe_success", "yc_workflow_scrape_success", "yc_workflow_executions_started"} <= named
+    others = ("yc_workflow_exporter_", "yc_workflow_execution_", "yc_workflow_up", "yc_workflow_quota")
+    assert not any(name.startswith(others) for name in named)
 
 
 def test_a_slow_probe_says_nothing_of_the_api(cloud: Simulator, told_clock: ToldClock) -> None:

@@ -45,6 +45,23 @@ def test_scrape_fails_when_a_target_fails(cloud: Simulator) -> None:
     assert 'yc_workflow_execution_scrape_http_code{execution_id="missing"} 404.0' in done.stdout
 
 
+@pytest.mark.parametrize("kind", ["workflow", "folder"])
+def test_scrape_reads_whole_workflows_and_folders(cloud: Simulator, kind: str) -> None:
+    """Their data is on the page; exit code 1 if one of them cannot be read, though the rest is there."""
+    good = cloud.workflow_ids()[0] if kind == "workflow" else cloud.folder_id
+    done = processes.run_exporter("scrape", *flags(cloud), f"--{kind}={good}", environ=environ(cloud))
+    assert done.returncode == 0, done.stderr
+    found = cloud.workflow_ids()[:1] if kind == "workflow" else cloud.workflow_ids(good)
+    for id_ in found:
+        assert f'yc_workflow_scrape_success{{workflow_id="{id_}"}} 1.0' in done.stdout
+    cloud.faults.add(FaultRule(Fault.STATUS, target="missing", code=404))
+    both = [f"--{kind}={good}", f"--{kind}=missing"]
+    done = processes.run_exporter("scrape", *flags(cloud), *both, environ=environ(cloud))
+    assert done.returncode == 1
+    assert f'yc_workflow_exporter_scrape_failed_targets{{kind="{kind}"}} 1.0' in done.stdout
+    assert f'yc_workflow_scrape_success{{workflow_id="{found[0]}"}} 1.0' in done.stdout
+
+
 def test_check_is_offline(tmp_path: Path) -> None:
     """A configuration is validated without asking anybody; a wrong one is told with the right name."""
     path = tmp_path / "config.yml"
@@ -108,14 +125,24 @@ def test_the_version_is_that_of_the_package() -> None:
 
 
 def test_the_demo_serves_its_simulated_executions(tmp_path: Path) -> None:
-    """Without an account the demo has a page with data and says where to look."""
+    """Without an account the demo has a page with data of every kind, and says where to look."""
     address = f"127.0.0.1:{processes.free_port()}"
     command = processes.exporter_command("demo", f"--web.listen-address={address}")
     with processes.running(command, tmp_path / "demo.log", processes.clean_environ()):
         processes.until(lambda: processes.get(f"http://{address}/-/ready")[0] == 200)
         page = processes.get(f"http://{address}/metrics")[1]
     for status in ("QUEUED", "RUNNING", "PAUSED", "STOPPED", "FAILED", "FINISHED"):
-        assert any(f'status="{status}"' in line and line.endswith(" 1.0") for line in page.splitlines())
+        assert any(
+            line.startswith("yc_workflow_execution_status{")
+            and f'status="{status}"' in line
+            and line.endswith(" 1.0")
+            for line in page.splitlines()
+        )
+    workflows = [line for line in page.splitlines() if line.startswith("yc_workflow_scrape_success{")]
+    assert workflows
+    assert all(line.endswith(" 1.0") for line in workflows)
+    assert 'yc_workflow_exporter_scrape_failed_targets{kind="folder"} 0.0' in page
+    assert "yc_workflow_info{" in page
     assert f"http://{address}/" in (tmp_path / "demo.log").read_text()
 
 

@@ -2,6 +2,7 @@
 
 import signal
 import subprocess
+import time
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -81,10 +82,14 @@ scrape_configs:
 
 
 def test_promtool_has_nothing_to_say_of_the_page(cloud: Simulator, tmp_path: Path) -> None:
-    """The page of the running process is clean under promtool's lint."""
-    more = "history: {enabled: true}\n"
+    """The page of the running process, with samples of whole workflows, is clean under promtool's lint."""
+    cloud.put_workflow("dfqworkflow", name="orders", cron="0 9 ? * * *")
+    cloud.put("dfqworkflow-lately", workflow_id="dfqworkflow", status="RUNNING", started_at=time.time() - 60)
+    more = "history: {enabled: true}\nworkflows: [dfqworkflow]\n"
     with processes.serving(tmp_path, f"--config.file={configuration(tmp_path, cloud, more)}") as (url, _):
         _, page = processes.get(f"{url}/metrics")
+    assert 'yc_workflow_scrape_success{workflow_id="dfqworkflow"} 1.0' in page
+    assert 'yc_workflow_schedule_next_timestamp_seconds{workflow_id="dfqworkflow"}' in page
     done = subprocess.run(
         ["promtool", "check", "metrics"], input=page, text=True, capture_output=True, check=False
     )
