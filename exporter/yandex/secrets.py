@@ -38,7 +38,7 @@ def redact(text: str, *known: str) -> str:
 def one_line(text: str, limit: int = 200) -> str:
     """Return the text as one printable line of at most `limit` characters."""
     head = text[: limit + 1]
-    line = "".join(char if char.isprintable() else _escape(char) for char in head)
+    line = head if head.isprintable() else "".join(c if c.isprintable() else _escape(c) for c in head)
     return line if len(line) <= limit else line[: max(0, limit - 1)] + "…"
 
 

@@ -99,11 +99,12 @@ class Transport:
 
     def _attempt(self, request: Request, budget: Budget, attempt: int) -> Response | Failure:
         started = self._clock.monotonic()
-        outcome = self._exchange(request, budget)
+        address = _address(request)
+        outcome = self._exchange(request, address, budget)
         failed = outcome.error if isinstance(outcome, Failure) else None
         record = CallRecord(
             method=request.method,
-            url=request.clean(_address(request)),
+            url=request.clean(address),
             code=failed.http_code if failed else 200,
             seconds=self._clock.monotonic() - started,
             attempt=attempt,
@@ -114,10 +115,10 @@ class Transport:
             observer(record)
         return outcome
 
-    def _exchange(self, request: Request, budget: Budget) -> Response | Failure:
+    def _exchange(self, request: Request, address: str, budget: Budget) -> Response | Failure:
         left = max(budget.remaining(), _INSTANT)
         try:
-            with self._ask(request, min(left, self._limits.timeout)) as answer:
+            with self._ask(request, address, min(left, self._limits.timeout)) as answer:
                 return self._read(answer, request, budget)
         except FOREIGN as error:
             chain = causes(error)
@@ -125,19 +126,11 @@ class Transport:
         timed_out = BudgetSpent if left <= self._limits.timeout else CallTimeout
         return translated(chain, request, timed_out)
 
-    def _ask(self, request: Request, seconds: float) -> requests.Response:
-        headers = dict(request.headers)
-        if request.token:
-            headers["Authorization"] = f"Bearer {request.token}"
-        return self._session.request(
-            request.verb,
-            request.url,
-            params=request.params,
-            headers=headers,
-            data=request.form,
-            json=request.json,
+    def _ask(self, request: Request, address: str, seconds: float) -> requests.Response:
+        return self._session.send(
+            _prepared(request, address),
             proxies=self._proxies_for(request.url),
-            timeout=urllib3.Timeout(total=seconds),  # type: ignore[arg-type]
+            timeout=urllib3.Timeout(total=seconds),  # type: ignore[arg-type]  # what the adapter takes
             # A redirect would carry the token to wherever the answer says.
             allow_redirects=False,
             stream=True,
@@ -224,12 +217,24 @@ class _Session(requests.Session):
         """Return None: else `requests` reads a redirect's body, whatever its size, to be ready to follow."""
 
 
+def _prepared(request: Request, address: str) -> requests.PreparedRequest:
+    """Return what `requests` sends; it would merge the session's settings, all of them empty, each time."""
+    headers = {**_HEADERS, **dict(request.headers)}
+    if request.token:
+        headers["Authorization"] = f"Bearer {request.token}"
+    prepared = requests.PreparedRequest()
+    prepared.prepare_method(request.verb)
+    prepared.prepare_url(address, None)
+    prepared.prepare_headers(headers)
+    prepared.prepare_body(request.form, None, request.json)
+    return prepared
+
+
 def _session(pool: int, verify: bool | str) -> requests.Session:
     session = _Session()
     # A .netrc entry would take the place of the Authorization header.
     session.trust_env = False
     session.verify = verify
-    session.headers.update(_HEADERS)
     session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
     resolver = Resolver()
     for scheme in ("http://", "https://"):
