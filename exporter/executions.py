@@ -1,6 +1,5 @@
 """Reads single executions: those that ended are kept and cost no call, the others are read each time."""
 
-import logging
 import random
 from collections.abc import Iterable
 from dataclasses import replace
@@ -23,8 +22,6 @@ from exporter.yandex.errors import (
     Unauthorized,
 )
 from exporter.yandex.history import History
-
-log = logging.getLogger(__name__)
 
 TERMINAL_RECHECK = 3600.0
 """Seconds after which an execution that ended is asked for again, to notice its deletion."""
@@ -74,12 +71,11 @@ class Executions:
 
     def outcomes(self, flight: Flight) -> tuple[ExecutionOutcome, ...]:
         """Return what the flight knows of its executions; what was not read in time is not remembered."""
-        missing = flight.missing
         found = []
         for target in flight.watched.executions:
             outcome = flight.outcome(target)
             if not isinstance(outcome, ExecutionOutcome):
-                outcome = self._missed(target, missing, sent=flight.asked(target))
+                outcome = self._missed(target, flight.missing(target), sent=flight.asked(target))
             found.append(outcome)
         return tuple(found)
 
@@ -104,9 +100,6 @@ class Executions:
             return error
         except ApiError as error:
             failure = error
-        except Exception:
-            log.exception("reading an execution failed in an unforeseen way")
-            failure = BadResponse("the answer could not be handled; see the log")
         else:
             flight.note(self._memory.update(target.id, lambda _: record(outcome), generation))
             return None

@@ -1,7 +1,7 @@
 """One collection under way: what is asked for next, what is known so far, and when to stop asking."""
 
 import threading
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
@@ -72,8 +72,9 @@ class Flight:
         self._pending: deque[Job] = deque()
         self._background: deque[Job] = deque()
         self._targets: dict[tuple[str, str], Target] = {_key(target): target for target in watched.all}
-        self._taken: set[tuple[str, str]] = set()
+        self._sent: Counter[tuple[str, str]] = Counter()
         self._outcomes: dict[tuple[str, str], Outcome] = {}
+        self._broken: dict[tuple[str, str], ApiError] = {}
         self._left = 0
         self._refusal = refusal
         self._inherited = refusal is not None
@@ -127,7 +128,7 @@ class Flight:
                 return None
             self._asking += 1
             job = (self._pending or self._background).popleft()
-            self._taken.add(_key(job.target))
+            self._sent[_key(job.target)] += 1
             return job
 
     def note(self, outcome: Outcome) -> None:
@@ -146,7 +147,7 @@ class Flight:
         """Take that a job has been done, and what ended it."""
         with self._lock:
             if isinstance(error, NotSent):
-                self._taken.discard(_key(job.target))
+                self._sent[_key(job.target)] -= 1
             self._asking -= 1
             self._left -= 1
             if error is None or isinstance(error, ACCEPTED):
@@ -204,15 +205,21 @@ class Flight:
         with self._lock:
             return self._refusal if self._is_refused() else None
 
-    @property
-    def missing(self) -> ApiError:
-        """Why there is no outcome of a target that has none."""
-        return self.refusal or BudgetSpent("the scrape's budget ended before this was read")
+    def broke(self, target: Target, error: ApiError) -> None:
+        """Take that work for a target ended in a way that nobody foresaw."""
+        with self._lock:
+            self._broken[_key(target)] = error
+
+    def missing(self, target: Target) -> ApiError:
+        """Return why there is no outcome of a target that has none."""
+        with self._lock:
+            broken = self._broken.get(_key(target))
+        return broken or self.refusal or BudgetSpent("the scrape's budget ended before this was read")
 
     def asked(self, target: Target) -> bool:
         """Whether a target was asked for."""
         with self._lock:
-            return _key(target) in self._taken
+            return self._sent[_key(target)] > 0
 
     def outcome(self, target: Target) -> Outcome | None:
         """Return what is known of a target so far."""

@@ -1,6 +1,5 @@
 """Reads folders: lists their workflows at each collection, and has the new ones followed."""
 
-import logging
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from functools import partial
@@ -14,8 +13,6 @@ from exporter.yandex.calls import Budget, Clock
 from exporter.yandex.client import WorkflowsClient
 from exporter.yandex.errors import ApiError, BadResponse, NotFound, NotSent
 from exporter.yandex.workflows import Workflow
-
-log = logging.getLogger(__name__)
 
 MOST_PAGES = 1000
 
@@ -57,12 +54,11 @@ class Folders:
 
     def outcomes(self, flight: Flight) -> tuple[FolderOutcome, ...]:
         """Return what the flight knows of its folders; what was not read in time is not remembered."""
-        missing = flight.missing
         found = []
         for target in flight.watched.folders:
             outcome = flight.outcome(target)
             if not isinstance(outcome, FolderOutcome):
-                outcome = replace(self._failed(target, missing), sent=flight.asked(target))
+                outcome = replace(self._failed(target, flight.missing(target)), sent=flight.asked(target))
             found.append(replace(outcome, found=self._discovery.known(target.id) or ()))
         return tuple(found)
 
@@ -79,9 +75,6 @@ class Folders:
             self._discovery.listed(target.id, self._pages(target, flight.budget))
         except ApiError as error:
             failure = error
-        except Exception:
-            log.exception("listing a folder failed in an unforeseen way")
-            failure = BadResponse("the answer could not be handled; see the log")
         now = self._clock.time()
         outcome = FolderOutcome(target, now, listed=True, http_code=200, last_success=now, fresh=True)
         if failure is not None:

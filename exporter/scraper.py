@@ -4,6 +4,7 @@ A bounded number of workers makes the calls. Collections of the same targets tha
 are one.
 """
 
+import logging
 import threading
 from collections.abc import Callable, Sequence
 from operator import attrgetter
@@ -16,7 +17,9 @@ from exporter.targets import Watched
 from exporter.workers import Turns, Workers
 from exporter.workflows import Workflows
 from exporter.yandex.calls import Budget, Clock
-from exporter.yandex.errors import ApiError, NotSent, Unauthorized
+from exporter.yandex.errors import ApiError, BadResponse, NotSent, Unauthorized
+
+log = logging.getLogger(__name__)
 
 JOINABLE = 0.75
 """The share of its own time for which a collection may wait for another one instead of beginning."""
@@ -173,5 +176,10 @@ class Scraper:
             return NotSent("no time was left for the call")
         try:
             return job.work(flight)
+        except Exception:
+            log.exception("reading a target failed in an unforeseen way")
+            error = BadResponse("the answer could not be handled; see the log")
+            flight.broke(job.target, error)
+            return error
         finally:
             self._calls.release()

@@ -1,6 +1,5 @@
 """Reads whole workflows: one list for each, a few calls beside it, and what the ledger makes of them."""
 
-import logging
 from collections.abc import Iterable
 from dataclasses import replace
 from functools import partial
@@ -18,8 +17,6 @@ from exporter.targets import WorkflowTarget
 from exporter.yandex.calls import Clock
 from exporter.yandex.errors import ApiError, BadResponse, NotFound, NotSent
 from exporter.yandex.workflows import Workflow
-
-log = logging.getLogger(__name__)
 
 
 class Workflows:
@@ -73,7 +70,6 @@ class Workflows:
 
     def outcomes(self, flight: Flight) -> tuple[WorkflowOutcome, ...]:
         """Return what the flight knows of its workflows, and what the ledger has counted."""
-        missing = flight.missing
         found = self._discovery.found(flight.watched.folders)
         configured = {target.id for target in flight.watched.workflows}
         targets = [t for t in flight.targets() if isinstance(t, WorkflowTarget)]
@@ -84,22 +80,20 @@ class Workflows:
         standings = {} if flight.searching else self._ledger.publish(ids, self._clock.time(), self._window)
         return tuple(
             replace(
-                self._outcome(target, found.get(target.id), flight, missing),
+                self._outcome(target, found.get(target.id), flight),
                 standing=standings.get(target.id, NOTHING),
             )
             for target in targets
         )
 
-    def _outcome(
-        self, target: WorkflowTarget, preview: Workflow | None, flight: Flight, missing: ApiError
-    ) -> WorkflowOutcome:
+    def _outcome(self, target: WorkflowTarget, preview: Workflow | None, flight: Flight) -> WorkflowOutcome:
         outcome, info = flight.outcome(target), self._infos.get(target.id) or Info(0.0)
         if not isinstance(outcome, WorkflowOutcome):
             outcome = WorkflowOutcome(target, self._clock.time(), sent=False)
         if info.gone and info.error is not None:
             outcome = outcome.failed(info.error)
         elif not outcome.listed and not outcome.reason and not flight.searching:
-            outcome = replace(outcome.failed(missing), sent=flight.asked(target))
+            outcome = replace(outcome.failed(flight.missing(target)), sent=flight.asked(target))
         return replace(outcome, workflow=_merged(preview, info.workflow), cron=info.cron)
 
     def _look(self, target: WorkflowTarget, flight: Flight) -> ApiError | None:
@@ -109,9 +103,6 @@ class Workflows:
             seen = self._looks.read(target.id, flight.budget)
         except ApiError as error:
             failure = error
-        except Exception:
-            log.exception("reading a workflow failed in an unforeseen way")
-            failure = BadResponse("the answer could not be handled; see the log")
         else:
             flight.amend(target, partial(self._listed, seen=seen))
             self._remember(target, asked, flight)
@@ -154,9 +145,6 @@ class Workflows:
             trouble = error
             flight.amend(target, lambda outcome: outcome.troubled("the workflow itself", trouble))
             return error
-        except Exception:
-            log.exception("reading a workflow failed in an unforeseen way")
-            return BadResponse("the answer could not be handled; see the log")
         flight.amend(target, lambda outcome: outcome.with_unread(unread))
         return None
 

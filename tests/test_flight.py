@@ -2,9 +2,8 @@
 
 from collections import deque
 
-import pytest
 from conftest import ToldClock
-from hypothesis import Phase, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from exporter.flight import Flight, Job
@@ -264,8 +263,7 @@ def test_who_is_watched_keeps_its_settings_when_a_folder_shows_it() -> None:
     assert flight.targets() == (mine,)
 
 
-@pytest.mark.xfail(reason="Flight.done forgets that a target was asked when its last job was not sent")
-@settings(max_examples=200, deadline=None, phases=(Phase.explicit, Phase.generate))
+@settings(max_examples=200, deadline=None)
 @given(st.data(), st.integers(1, 8), st.integers(1, 5), st.lists(COMES_TO, min_size=1, max_size=3))
 def test_a_target_was_asked_for_if_a_job_of_it_was_sent(
     data: st.DataObject, number: int, limit: int, errors: list[ApiError | None]

@@ -283,7 +283,6 @@ class Breaking(Memory[ExecutionOutcome]):
         return super().update(target_id, make, generation)
 
 
-@pytest.mark.xfail(reason="Scraper._do lets a job's exception end its worker, so Flight.done is not called")
 def test_what_breaks_in_an_unforeseen_way_costs_nobody_else_data_or_time(cloud: Simulator) -> None:
     """The others are read, and the page does not wait for its budget to be over."""
     collection = collect(scraper(cloud, Breaking()), TARGETS, 2.0)
