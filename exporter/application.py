@@ -10,7 +10,7 @@ from typing import Any
 
 from prometheus_client import GC_COLLECTOR, PLATFORM_COLLECTOR, PROCESS_COLLECTOR, CollectorRegistry
 
-from exporter.collector import ProbeCollector, WorkflowCollector
+from exporter.collector import ExecutionsCollector, ProbeCollector
 from exporter.config import ConfigError, Settings
 from exporter.ledger import Ledger
 from exporter.log import OutcomeLog
@@ -118,7 +118,7 @@ class Application:
 
     @staticmethod
     def _register(registry: CollectorRegistry, runtime: Runtime, collect: Callable[[], Collection]) -> None:
-        registry.register(WorkflowCollector(collect, history=runtime.history))
+        registry.register(ExecutionsCollector(collect, history=runtime.history))
         registry.register(
             WorkflowsCollector(
                 collect,

@@ -84,7 +84,7 @@ def _families(declared: dict[str, tuple[str, Sequence[str]]]) -> dict[str, Gauge
     return {key: gauge(prefix + key, help_, labels) for key, (help_, labels) in declared.items()}
 
 
-class WorkflowCollector:
+class ExecutionsCollector:
     """The metrics of the executions of one collection, which is made when it is first asked for."""
 
     def __init__(self, collect: Callable[[], Collection], *, history: bool) -> None:

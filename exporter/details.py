@@ -20,6 +20,7 @@ from exporter.yandex.errors import (
     BadResponse,
     Forbidden,
     NotFound,
+    NotSent,
     Unauthorized,
 )
 from exporter.yandex.history import History
@@ -95,15 +96,16 @@ class Details:
     def _steps(
         self, target: WorkflowTarget, execution_id: str, record: Record, flight: Flight
     ) -> ApiError | None:
-        """Ask for one history. That histories are refused says nothing of the token."""
+        """Ask for one history. That histories are refused says nothing of the token, for or against it."""
+        nothing = NotSent("histories are refused")
         if flight.histories_refused is not None or self._max_steps is None:
-            return None
+            return nothing
         try:
             history = self._client.history(execution_id, MOST_STEPS, flight.budget)
         except Unauthorized as error:
             flight.histories_refused = error
             _tell(target, error, flight)
-            return None
+            return nothing
         except ApiError as error:
             if self._failed(execution_id, error) or isinstance(error, NotFound):
                 self._ledger.settle_steps(target.id, execution_id, None, self._max_steps)

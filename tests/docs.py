@@ -7,7 +7,7 @@ from pathlib import Path
 from prometheus_client import Counter, Histogram
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 
-from exporter.collector import ProbeCollector, WorkflowCollector
+from exporter.collector import ExecutionsCollector, ProbeCollector
 from exporter.outcome import Collection
 from exporter.settings.flags import settings_rows
 from exporter.telemetry import ScrapeTelemetry, Telemetry
@@ -25,7 +25,7 @@ def nothing() -> Collection:
 def families() -> list[Metric]:
     """Return every family that the exporter can expose."""
     return [
-        *WorkflowCollector(nothing, history=True).describe(),
+        *ExecutionsCollector(nothing, history=True).describe(),
         *WorkflowsCollector(nothing, labels=(), history=True, recent_window=3600).describe(),
         *QuotaCollector({}).describe(),
         *ScrapeTelemetry(nothing).describe(),

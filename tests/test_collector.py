@@ -11,7 +11,7 @@ from prometheus_client.core import Metric
 from prometheus_client.openmetrics.exposition import generate_latest as generate_openmetrics
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
-from exporter.collector import ProbeCollector, WorkflowCollector
+from exporter.collector import ExecutionsCollector, ProbeCollector
 from exporter.cron import Cron
 from exporter.outcome import Collection, ExecutionOutcome, FolderOutcome, WorkflowOutcome
 from exporter.standing import Exemplar, Group, Run, Standing
@@ -163,7 +163,7 @@ class Stable:
 def registry(given: Collection) -> CollectorRegistry:
     """Return all collectors of /metrics and /probe but those of the process."""
     made = CollectorRegistry()
-    made.register(WorkflowCollector(lambda: given, history=True))
+    made.register(ExecutionsCollector(lambda: given, history=True))
     labels = ("team", "cost-center/eu", "cost_center_eu")
     made.register(WorkflowsCollector(lambda: given, labels=labels, history=True, recent_window=3600.0))
     made.register(QuotaCollector({"active_executions": 100, "workflows": 30}))
@@ -220,7 +220,7 @@ def test_a_selection_by_name_does_not_collect_what_it_does_not_need() -> None:
         raise AssertionError("collected")
 
     made = CollectorRegistry()
-    made.register(WorkflowCollector(never, history=True))
+    made.register(ExecutionsCollector(never, history=True))
     made.register(WorkflowsCollector(never, labels=["team"], history=True, recent_window=60.0))
     made.register(ScrapeTelemetry(never))
     made.register(Telemetry("1", "2"))

@@ -74,7 +74,7 @@ WORKFLOWS = (
     unlisted(LONG),
 )
 FOLDERS = (folder(), lost_folder(LONG, details("a", "b")))
-ROUTES = {"/metrics", "/config", "/-/ready", "/-/healthy"}
+ROUTES = {"/metrics", "/sd", "/config", "/-/ready", "/-/healthy"}
 CONTRAST = """
 const parse = c => (c.match(/[\\d.]+/g) || []).map(Number);
 const linear = v => v <= .04045 ? v / 12.92 : ((v + .055) / 1.055) ** 2.4;

@@ -18,7 +18,7 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.core import GaugeMetricFamily, Metric
 from test_failures import scraper
 
-from exporter.collector import ProbeCollector, WorkflowCollector
+from exporter.collector import ExecutionsCollector, ProbeCollector
 from exporter.outcome import Collection
 from exporter.scraper import Scraper
 from exporter.simulator import Fault, FaultRule, Simulator
@@ -99,7 +99,7 @@ class Site:
         self.budgets.append(collect().allowed)
         registry = CollectorRegistry()
         registry.register(ProbeCollector(collect))
-        registry.register(WorkflowCollector(collect, history=False))
+        registry.register(ExecutionsCollector(collect, history=False))
         registry.register(WorkflowsCollector(collect, labels=(), history=False, recent_window=3600.0))
         return registry
 

@@ -15,7 +15,7 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families
 from prometheus_client.samples import Sample
 from prometheus_client.utils import floatToGoString
 
-from exporter.collector import WorkflowCollector
+from exporter.collector import ExecutionsCollector
 from exporter.cron import Cron
 from exporter.outcome import Collection, ExecutionOutcome, FolderOutcome, WorkflowOutcome
 from exporter.standing import (
@@ -374,7 +374,7 @@ def test_whatever_is_known_the_page_is_valid(given: Collection, history: bool) -
         assert not any(math.isnan(sample.value) for sample in family.samples)
         if family.type == "histogram":
             check_buckets(family.samples)
-    page = openmetrics(made, WorkflowCollector(lambda: given, history=history))
+    page = openmetrics(made, ExecutionsCollector(lambda: given, history=history))
     read = list(text_string_to_metric_families(page))  # type: ignore[no-untyped-call]
     assert {family.name for family in families} <= {family.name for family in read}
 
