@@ -6,7 +6,7 @@ from dataclasses import replace
 from functools import partial
 
 from exporter.flight import Flight, Job
-from exporter.memory import FAILED_RECHECK, HANDICAP, Memory, Record
+from exporter.memory import FAILED_RECHECK, Memory, Record
 from exporter.outcome import ExecutionOutcome
 from exporter.targets import ExecutionTarget
 from exporter.yandex.calls import Clock
@@ -59,14 +59,11 @@ class Executions:
         now = self._clock.monotonic()
         jobs = []
         for target in targets:
-            record = self._memory.get(target.id)
-            if record is not None and now < record.ask_after:
-                flight.note(self._kept(record.outcome, target))
-                continue
-            waited = float("-inf")
-            if record is not None:
-                waited = record.asked + HANDICAP * bool(record.outcome.reason)
-            jobs.append(Job(target, partial(self._read, target), waited))
+            known = self._memory.resting(target.id, now)
+            if known is not None:
+                flight.note(self._kept(known, target))
+            else:
+                jobs.append(Job(target, partial(self._read, target), self._memory.waited(target.id)))
         return jobs
 
     def outcomes(self, flight: Flight) -> tuple[ExecutionOutcome, ...]:

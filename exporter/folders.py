@@ -6,7 +6,7 @@ from functools import partial
 
 from exporter.discovery import Discovery
 from exporter.flight import Flight, Job
-from exporter.memory import FAILED_RECHECK, HANDICAP, Memory, Record
+from exporter.memory import FAILED_RECHECK, Memory, Record
 from exporter.outcome import FolderOutcome
 from exporter.targets import FolderTarget, WorkflowTarget
 from exporter.yandex.calls import Budget, Clock
@@ -42,14 +42,11 @@ class Folders:
         now, at = self._clock.monotonic(), self._clock.time()
         jobs = self._known(flight)
         for target in targets:
-            record = self._memory.get(target.id)
-            if record is not None and now < record.ask_after:
-                flight.note(replace(record.outcome, target=target, at=at, fresh=False, cached=True))
-                continue
-            waited = float("-inf")
-            if record is not None:
-                waited = record.asked + HANDICAP * bool(record.outcome.reason)
-            jobs.append(Job(target, partial(self._read, target), waited))
+            known = self._memory.resting(target.id, now)
+            if known is not None:
+                flight.note(replace(known, target=target, at=at, fresh=False, cached=True))
+            else:
+                jobs.append(Job(target, partial(self._read, target), self._memory.waited(target.id)))
         return jobs
 
     def outcomes(self, flight: Flight) -> tuple[FolderOutcome, ...]:

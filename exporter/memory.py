@@ -55,6 +55,18 @@ class Memory(Generic[Kind]):
                 self._records.move_to_end(target_id)
             return record
 
+    def resting(self, target_id: str, now: float) -> Kind | None:
+        """Return the outcome of a target that is not to be asked for yet; None if it is."""
+        record = self.get(target_id)
+        return record.outcome if record is not None and now < record.ask_after else None
+
+    def waited(self, target_id: str) -> float:
+        """Return the instant since which a target has waited, for who was never asked the earliest of all."""
+        record = self.get(target_id)
+        if record is None:
+            return float("-inf")
+        return record.asked + HANDICAP * bool(record.outcome.reason)
+
     def update(
         self,
         target_id: str,

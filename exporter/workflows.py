@@ -10,7 +10,7 @@ from exporter.flight import Flight, Job
 from exporter.infos import Info, Infos
 from exporter.ledger import Ledger
 from exporter.looks import Looks, Seen
-from exporter.memory import FAILED_RECHECK, HANDICAP, Memory, Record
+from exporter.memory import FAILED_RECHECK, Memory, Record
 from exporter.outcome import WorkflowOutcome
 from exporter.standing import NOTHING
 from exporter.targets import WorkflowTarget
@@ -53,17 +53,13 @@ class Workflows:
         listed = self._discovery.found(flight.watched.folders) if flight.searching else {}
         jobs = []
         for target in targets:
-            record = self._memory.get(target.id)
-            if record is not None and now < record.ask_after:
-                kept = replace(record.outcome, target=target, at=at, fresh=False, cached=True)
-                flight.note(kept)
+            known = self._memory.resting(target.id, now)
+            if known is not None:
+                flight.note(replace(known, target=target, at=at, fresh=False, cached=True))
                 continue
             flight.note(WorkflowOutcome(target, at, sent=False))
-            waited = float("-inf")
-            if record is not None:
-                waited = record.asked + HANDICAP * bool(record.outcome.reason)
             if not flight.searching:
-                jobs.append(Job(target, partial(self._look, target), waited))
+                jobs.append(Job(target, partial(self._look, target), self._memory.waited(target.id)))
             if target.id not in listed and self._infos.due(target.id):
                 jobs.append(Job(target, partial(self._inform, target), float("inf")))
         return jobs
