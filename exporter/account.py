@@ -8,6 +8,7 @@ Of what has ended only that is remembered which a later list may show again. A l
 whatever started before it and is not under watch has been dealt with.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from types import MappingProxyType
@@ -28,6 +29,7 @@ from exporter.standing import (
 from exporter.statefile import Change
 from exporter.yandex.history import History
 from exporter.yandex.models import NANOS, Execution, Status, Step, StepStatus
+from exporter.yandex.workflows import Workflow
 
 OVERLAP = 600.0
 """Seconds that a list reaches back before the newest start, for executions that become visible late."""
@@ -35,6 +37,8 @@ LONGEST_RUN = 172_800.0
 """Seconds that an execution may run: what started earlier cannot change any more."""
 MOST_RECORDS = 100_000
 MOST_STEPS_OVER = 1000
+MOST_UNSEEN = 10
+"""Lists that do not show an ended execution without a start before it is forgotten."""
 
 
 class Account:
@@ -58,6 +62,7 @@ class Account:
         self._all_to_save = False
         self._open: dict[str, None] = {}
         self._over: set[str] = set()
+        self._unseen: Counter[str] = Counter()
 
     def restore(self, records: Mapping[str, Record], totals: Mapping[Key, int]) -> None:
         """Take what a file has kept."""
@@ -122,11 +127,15 @@ class Account:
         return news
 
     def miss(self, execution_id: str) -> None:
-        """Note that an execution was not found; at the second time it is forgotten, and never counted."""
+        """Note that an execution was not found; at the second time it is taken for deleted, uncounted."""
         known = self.records.get(execution_id)
-        if known is None or known.status.terminal:
-            return
-        self._put(execution_id, None if known.missing else replace(known, missing=True))
+        if known is not None and not known.status.terminal:
+            self._put(execution_id, replace(known, missing=known.missing + 1))
+
+    def describe(self, workflow: Workflow) -> None:
+        """Take what the list of a folder says of the workflow."""
+        if self.facts.workflow is None or self.facts.workflow.to_json() != workflow.to_json():
+            self._change(workflow=workflow)
 
     def classify(self, execution_id: str, error_class: str) -> None:
         """Count a failed execution by its class, if that has not been done."""
@@ -209,8 +218,10 @@ class Account:
 
     def _is_settled(self, execution: Execution) -> bool:
         """Whether an execution that is not remembered has been dealt with."""
-        started, floor = execution.started_at, self.facts.floor
-        return started is not None and floor is not None and started <= floor
+        if execution.started_at is None:
+            # When it ended, if it has, nothing tells; lists may show it for ever, or never again.
+            return execution.status.terminal
+        return self.facts.floor is not None and execution.started_at <= self.facts.floor
 
     def _started_since(self, execution: Execution, look: Look) -> bool:
         """Whether an execution that is seen for the first time started after the first look."""
@@ -228,9 +239,9 @@ class Account:
     def _remember_for_a_while(self, execution: Execution, look: Look) -> None:
         """Keep what has ended, uncounted, where a later list may show it or the recent window holds it."""
         started, ended = execution.started_at, execution.ended_at
-        if not execution.status.terminal:
+        if not execution.status.terminal or started is None:
             return
-        recent = started is None or started > look.began - look.window
+        recent = started > look.began - look.window
         doubtful = look.first and (ended is None or ended > look.began - SETTLED)
         if recent or doubtful:
             self._put(execution.id, Record(execution.status, started))
@@ -301,6 +312,7 @@ class Account:
             self._records_to_save = {execution_id}
         if record is None:
             self.records.pop(execution_id, None)
+            self._unseen.pop(execution_id, None)
         else:
             self.records[execution_id] = record
         if record is None or record.settled:

@@ -134,6 +134,9 @@ class Application:
         # What is known of the cloud holds as long as the same one is asked.
         same_cloud = before is not None and before.settings.api.endpoint == settings.api.endpoint
         kept = before.kept if before is not None and same_cloud else Kept()
+        if before is None:
+            # Workflows of folders have their counters on the page before the folders are listed.
+            kept.discovery.remember(self.ledger.described())
         runtime = Runtime(
             scraper=self._wiring.scraper(settings, auth, kept),
             watched=targets.now,

@@ -1,15 +1,16 @@
 """Asks for what a workflow's list does not say: active executions it did not show, error codes, histories."""
 
-import threading
-from collections import OrderedDict
+from collections.abc import Iterable
 from dataclasses import replace
 from functools import partial
 
+from exporter.account import LONGEST_RUN
 from exporter.flight import Flight, Job
 from exporter.ledger import Ledger
 from exporter.looks import Seen
 from exporter.memory import FAILED_RECHECK
 from exporter.outcome import WorkflowOutcome
+from exporter.patience import Patience
 from exporter.records import Record
 from exporter.targets import WorkflowTarget
 from exporter.yandex.calls import Clock
@@ -26,8 +27,6 @@ from exporter.yandex.errors import (
 from exporter.yandex.history import History
 
 LASTING = (Forbidden, BadRequest, BadResponse)
-MOST_TRIES = 3
-MOST_PATIENCE = 10_000
 MOST_STEPS = 10_000
 """Steps of one history that are looked at; how many get series is for the ledger."""
 
@@ -35,63 +34,85 @@ MOST_STEPS = 10_000
 class Details:
     """Makes the calls about single executions of workflows, and tells the ledger.
 
-    `_lock` guards `_patience`: how often an execution could not be read, and the monotonic instant before
-    which it is left alone; at most 10,000.
+    Shared by all threads; what changes is in `ledger` and `patience`, which guard themselves.
     """
 
     def __init__(
-        self, client: WorkflowsClient, ledger: Ledger, clock: Clock, *, max_steps: int | None
+        self,
+        client: WorkflowsClient,
+        ledger: Ledger,
+        patience: Patience,
+        clock: Clock,
+        *,
+        max_steps: int | None,
     ) -> None:
         self._client = client
         self._ledger = ledger
+        self._patience = patience
         self._clock = clock
         self._max_steps = max_steps
-        self._lock = threading.Lock()
-        self._patience: OrderedDict[str, tuple[int, float]] = OrderedDict()
 
     def begin(self, target: WorkflowTarget, seen: Seen, flight: Flight) -> None:
         """Hand the flight the work that a look leaves; histories come after all the rest."""
-        due = [(id_, record) for id_, record in seen.open if self._is_due(id_)]
-        flight.enqueue(
-            Job(target, partial(self._read, target, id_))
-            for id_, record in due
+        wanted = [
+            (id_, record)
+            for id_, record in seen.open
             if record.owes_class or (not record.status.terminal and id_ not in seen.look.shown)
+        ]
+        flight.enqueue(
+            Job(target, partial(self._read, target, id_, record), self._patience.waited(id_))
+            for id_, record in wanted
+            if not self._patience.rests(id_)
         )
         if self._max_steps is None:
             return
-        active = [id_ for id_, record in due if not record.status.terminal]
-        flight.amend(target, lambda outcome: replace(outcome, histories_missing=len(active)))
-        wanted = [(id_, record) for id_, record in due if record.owes_steps or not record.status.terminal]
+        active = sum(not record.status.terminal for _, record in seen.open)
+        flight.amend(target, lambda outcome: replace(outcome, histories_missing=active))
+        self._begin_steps(target, seen.open, flight)
+
+    def _begin_steps(
+        self, target: WorkflowTarget, wanted: Iterable[tuple[str, Record]], flight: Flight
+    ) -> None:
         flight.enqueue_behind(
-            Job(target, partial(self._steps, target, id_, record)) for id_, record in wanted
+            Job(target, partial(self._steps, target, id_, record), self._patience.waited(_history(id_)))
+            for id_, record in wanted
+            if record.owes_steps or not record.status.terminal
+            if not self._patience.rests(_history(id_))
         )
 
-    def _is_due(self, execution_id: str) -> bool:
-        with self._lock:
-            _, until = self._patience.get(execution_id, (0, float("-inf")))
-        return self._clock.monotonic() >= until
-
-    def _read(self, target: WorkflowTarget, execution_id: str, flight: Flight) -> ApiError | None:
+    def _read(
+        self, target: WorkflowTarget, execution_id: str, record: Record, flight: Flight
+    ) -> ApiError | None:
         """Ask for one execution."""
+        self._patience.ask(execution_id, self._pause(record))
         try:
             execution = self._client.execution(execution_id, flight.budget)
-        except NotFound as error:
-            self._ledger.miss(target.id, execution_id)
-            self._ledger.give_up(target.id, execution_id)
-            self._failed(execution_id, error)
-            return error
         except ApiError as error:
-            if self._failed(execution_id, error):
-                self._ledger.give_up(target.id, execution_id)
-            _tell(target, error, flight)
+            self._unread(target, execution_id, error, flight)
             return error
-        self._read_well(execution_id)
         unread = self._ledger.learn(target.id, execution, self._max_steps)
         flight.amend(target, lambda outcome: outcome.with_unread(unread))
-        if self._max_steps is not None and execution.status.terminal:
-            ended = Record(execution.status, execution.started_at, owes_steps=True)
-            flight.enqueue_behind([Job(target, partial(self._steps, target, execution_id, ended))])
+        if execution.status.terminal:
+            self._patience.forget(execution_id)
+            if self._max_steps is not None and not record.status.terminal:
+                ended = replace(record, status=execution.status, owes_steps=True)
+                self._begin_steps(target, [(execution_id, ended)], flight)
         return None
+
+    def _pause(self, record: Record) -> float:
+        """Return how long to leave an execution alone: what is older than any may run changes no more."""
+        oldest = self._clock.time() - LONGEST_RUN - FAILED_RECHECK
+        return FAILED_RECHECK if record.started is not None and record.started < oldest else 0.0
+
+    def _unread(self, target: WorkflowTarget, execution_id: str, error: ApiError, flight: Flight) -> None:
+        if isinstance(error, NotFound):
+            self._ledger.miss(target.id, execution_id)
+            self._ledger.give_up(target.id, execution_id)
+            self._patience.ask(execution_id, FAILED_RECHECK)
+            return
+        if isinstance(error, LASTING) and self._patience.fail(execution_id):
+            self._ledger.give_up(target.id, execution_id)
+        _tell(target, error, flight)
 
     def _steps(
         self, target: WorkflowTarget, execution_id: str, record: Record, flight: Flight
@@ -100,6 +121,7 @@ class Details:
         nothing = NotSent("histories are refused")
         if flight.histories_refused is not None or self._max_steps is None:
             return nothing
+        self._patience.ask(_history(execution_id))
         try:
             history = self._client.history(execution_id, MOST_STEPS, flight.budget)
         except Unauthorized as error:
@@ -107,12 +129,13 @@ class Details:
             _tell(target, error, flight)
             return nothing
         except ApiError as error:
-            if self._failed(execution_id, error) or isinstance(error, NotFound):
+            lasting = isinstance(error, LASTING) and self._patience.fail(_history(execution_id))
+            if lasting or isinstance(error, NotFound):
                 self._ledger.settle_steps(target.id, execution_id, None, self._max_steps)
             _tell(target, error, flight)
             return error
-        self._read_well(execution_id)
         if record.status.terminal:
+            self._patience.forget(_history(execution_id))
             self._ledger.settle_steps(target.id, execution_id, history, self._max_steps)
             flight.amend(target, lambda outcome: outcome.with_unread(history.unread))
         else:
@@ -120,20 +143,10 @@ class Details:
             flight.amend(target, lambda outcome: _with_active_steps(outcome, history))
         return None
 
-    def _failed(self, execution_id: str, error: ApiError) -> bool:
-        """Note a failure that asking again at once will not mend; whether it is time to give up."""
-        if not isinstance(error, (*LASTING, NotFound)):
-            return False
-        with self._lock:
-            tries, _ = self._patience.pop(execution_id, (0, 0.0))
-            self._patience[execution_id] = (tries + 1, self._clock.monotonic() + FAILED_RECHECK)
-            while len(self._patience) > MOST_PATIENCE:
-                self._patience.popitem(last=False)
-        return tries + 1 >= MOST_TRIES
 
-    def _read_well(self, execution_id: str) -> None:
-        with self._lock:
-            self._patience.pop(execution_id, None)
+def _history(execution_id: str) -> str:
+    """Return the key of a history, beside that of its execution."""
+    return f"{execution_id}/history"
 
 
 def _tell(target: WorkflowTarget, error: ApiError, flight: Flight) -> None:

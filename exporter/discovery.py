@@ -19,6 +19,14 @@ class Discovery:
         with self._lock:
             self._folders[folder_id] = workflows
 
+    def remember(self, workflows: Iterable[Workflow]) -> None:
+        """Take what was known of workflows before; each list that comes replaces it for its folder."""
+        folders: dict[str, tuple[Workflow, ...]] = {}
+        for workflow in workflows:
+            folders[workflow.folder_id] = (*folders.get(workflow.folder_id, ()), workflow)
+        with self._lock:
+            self._folders.update(folders)
+
     def known(self, folder_id: str) -> tuple[Workflow, ...] | None:
         """Return what a folder was last seen to hold; None if it was never listed."""
         with self._lock:

@@ -1,7 +1,9 @@
 """One collection under way: what is asked for next, what is known so far, and when to stop asking."""
 
+import heapq
+import itertools
 import threading
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
@@ -28,12 +30,15 @@ class Job:
     """A part of the work for a target: some calls, one after another.
 
     `work` returns the error that ended it, None if it read what it was for. `waited` orders jobs: those that
-    have waited since the earliest instant come first.
+    have waited since the earliest instant come first, and of these the one that was handed in first.
     """
 
     target: Target
     work: Callable[["Flight"], ApiError | None]
     waited: float = 0.0
+
+
+_Waiting = tuple[float, int, Job]
 
 
 class Flight:
@@ -69,8 +74,10 @@ class Flight:
         self.histories_refused: Unauthorized | None = None
         self._lock = threading.Lock()
         self._closed = False
-        self._pending: deque[Job] = deque()
-        self._background: deque[Job] = deque()
+        self._pending: list[_Waiting] = []
+        self._background: list[_Waiting] = []
+        self._handed_in = itertools.count()
+        self._unfinished: Counter[tuple[str, str]] = Counter()
         self._targets: dict[tuple[str, str], Target] = {_key(target): target for target in watched.all}
         self._sent: Counter[tuple[str, str]] = Counter()
         self._outcomes: dict[tuple[str, str], Outcome] = {}
@@ -84,21 +91,22 @@ class Flight:
         self._asking = 0
 
     def enqueue(self, jobs: Iterable[Job]) -> None:
-        """Take the work to be done, in this order; what comes after the end is left undone."""
-        jobs = list(jobs)
+        """Take work to be done; what comes after the end is left undone."""
         with self._lock:
-            if not self._closed:
-                self._pending.extend(jobs)
-                self._left += len(jobs)
+            self._push(self._pending, jobs)
             self._end_if_over()
 
     def enqueue_behind(self, jobs: Iterable[Job]) -> None:
         """Take work that nothing else is to wait for."""
-        jobs = list(jobs)
         with self._lock:
+            self._push(self._background, jobs)
+
+    def _push(self, queue: list[_Waiting], jobs: Iterable[Job]) -> None:
+        for job in jobs:
+            self._unfinished[_key(job.target)] += 1
             if not self._closed:
-                self._background.extend(jobs)
-                self._left += len(jobs)
+                heapq.heappush(queue, (job.waited, next(self._handed_in), job))
+                self._left += 1
 
     def join(self, targets: Iterable[Target]) -> list[Target]:
         """Take targets that have been found meanwhile; return those that are new here."""
@@ -127,7 +135,7 @@ class Flight:
                 self._end_if_over()
                 return None
             self._asking += 1
-            job = (self._pending or self._background).popleft()
+            _, _, job = heapq.heappop(self._pending or self._background)
             self._sent[_key(job.target)] += 1
             return job
 
@@ -150,6 +158,7 @@ class Flight:
                 self._sent[_key(job.target)] -= 1
             self._asking -= 1
             self._left -= 1
+            self._unfinished[_key(job.target)] -= 1
             if error is None or isinstance(error, ACCEPTED):
                 self._refusal, self._refusals, self._accepted = None, 0, True
             elif isinstance(error, Unauthorized):
@@ -220,6 +229,11 @@ class Flight:
         """Whether a target was asked for."""
         with self._lock:
             return self._sent[_key(target)] > 0
+
+    def unfinished(self, target: Target) -> int:
+        """Return how many jobs of a target were not done."""
+        with self._lock:
+            return self._unfinished[_key(target)]
 
     def outcome(self, target: Target) -> Outcome | None:
         """Return what is known of a target so far."""

@@ -97,10 +97,10 @@ class Folders:
         raise BadResponse(f"the list has not ended after {MOST_PAGES} pages", 200)
 
     def _failed(self, target: FolderTarget, error: ApiError) -> FolderOutcome:
-        """Say what failed; a folder that does not exist holds nothing."""
-        if isinstance(error, NotFound):
-            self._discovery.listed(target.id, ())
+        """Say what failed; a folder that is not found twice, minutes apart, holds nothing."""
         last = self._memory.get(target.id)
+        if isinstance(error, NotFound) and last and last.outcome.reason == NotFound.reason:
+            self._discovery.listed(target.id, ())
         return FolderOutcome(
             target,
             self._clock.time(),

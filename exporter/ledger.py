@@ -15,6 +15,7 @@ from exporter.standing import NOTHING, Standing
 from exporter.statefile import Change, Saved, StateError, StateFile
 from exporter.yandex.history import History
 from exporter.yandex.models import Execution, Step
+from exporter.yandex.workflows import Workflow
 
 log = logging.getLogger(__name__)
 
@@ -104,6 +105,20 @@ class Ledger:
         """Take the steps of an execution that is active."""
         with self._lock:
             self._account(workflow_id).admit(steps, max_steps)
+
+    def describe(self, workflows: Iterable[Workflow]) -> None:
+        """Take what the lists of folders say of workflows; those that were never looked at are left out."""
+        with self._lock:
+            for workflow in workflows:
+                account = self._accounts.get(workflow.id)
+                if account is not None:
+                    self._touched.add(workflow.id)
+                    account.describe(workflow)
+
+    def described(self) -> tuple[Workflow, ...]:
+        """Return what is known of workflows from the lists of their folders."""
+        with self._lock:
+            return tuple(a.facts.workflow for a in self._accounts.values() if a.facts.workflow)
 
     def publish(self, workflow_ids: Iterable[str], now: float, window: float) -> dict[str, Standing]:
         """Write what is new, then return what a page says of these workflows."""

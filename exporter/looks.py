@@ -68,6 +68,7 @@ class Looks:
         try:
             while True:
                 page = self._page(look, budget)
+                look.served(page.served_at, self._clock.time())
                 unread += self._ledger.page(look, _recent(page, look), self._max_steps)
                 look.skipped += page.skipped
                 look.token = page.next_token
@@ -109,29 +110,26 @@ class Looks:
                 self._complete.popitem(last=False)
 
     def _page(self, look: Look, budget: Budget) -> Page[Execution]:
-        """Read the next page, in the first way to filter that is not refused."""
+        """Read the next page; the first one in the first way to filter that is not refused."""
+        if look.token:
+            return self._list(look, budget)
         way, until = self._filter
-        if self._clock.monotonic() >= until:
-            way = 0
         refused: BadRequest | None = None
-        for index in range(way, len(FILTERS)):
+        for look.filter_way in range(way if self._clock.monotonic() < until else 0, len(FILTERS)):
             try:
-                page = self._list(look, FILTERS[index], budget)
+                page = self._list(look, budget)
             except BadRequest as error:
-                if look.token:
-                    raise
                 refused = refused or error
             else:
                 if refused is not None:
-                    self._filter = (index, self._clock.monotonic() + FILTER_AGE)
+                    self._filter = (look.filter_way, self._clock.monotonic() + FILTER_AGE)
                 return page
         raise refused or BadResponse("no way to list is left")
 
-    def _list(self, look: Look, filter_: str, budget: Budget) -> Page[Execution]:
+    def _list(self, look: Look, budget: Budget) -> Page[Execution]:
         since = datetime.fromtimestamp(max(0, int(look.since)), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-        return self._client.executions(
-            look.workflow_id, budget, filter_=filter_.format(since), page_token=look.token
-        )
+        filter_ = FILTERS[look.filter_way].format(since)
+        return self._client.executions(look.workflow_id, budget, filter_=filter_, page_token=look.token)
 
 
 def _recent(page: Page[Execution], look: Look) -> tuple[Execution, ...]:

@@ -7,29 +7,35 @@ from typing import Any, Self
 
 from exporter.standing import Run
 from exporter.yandex.models import Execution, Status
+from exporter.yandex.workflows import Workflow
 
-SETTLED = 3600.0
+SETTLED = 60.0
 """Seconds before the first look at which an execution that has ended needs no remembering."""
+SKEW = 3.0
+"""Seconds by which two clocks may differ and still be taken to agree."""
+GONE = 2
+"""How often an execution is not to be found before it is taken for deleted."""
 
 
 @dataclass(frozen=True, slots=True)
 class Record:
     """An execution that is remembered: its last status and its start.
 
-    `owes_class`, `owes_steps`: its error code, its history are still to be read. `missing`: it was not
-    found, once.
+    `owes_class`, `owes_steps`: its error code, its history are still to be read. `missing`: how often it
+    was not found, though it had not ended.
     """
 
     status: Status
     started: float | None
     owes_class: bool = False
     owes_steps: bool = False
-    missing: bool = False
+    missing: int = 0
 
     @property
     def settled(self) -> bool:
-        """Whether it has ended and nothing more is wanted of it."""
-        return self.status.terminal and not (self.owes_class or self.owes_steps)
+        """Whether it has ended, or is gone, and nothing more is wanted of it."""
+        over = self.status.terminal or self.missing >= GONE
+        return over and not (self.owes_class or self.owes_steps)
 
     def to_json(self) -> tuple[Any, ...]:
         """Return it as a JSON array."""
@@ -38,8 +44,8 @@ class Record:
     @classmethod
     def of(cls, row: Iterable[Any]) -> Self:
         """Read it from a JSON array."""
-        status, started, *flags = row
-        return cls(Status(status), started, *map(bool, flags))
+        status, started, owes_class, owes_steps, missing = row
+        return cls(Status(status), started, bool(owes_class), bool(owes_steps), int(missing))
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +54,7 @@ class Facts:
 
     `baseline`: what ended before it had ended before the first look. `newest` is the newest start that
     a complete list has shown, `floor` how far back the next one must reach; both None before the first.
+    `workflow` is what the list of its folder last said of it.
     """
 
     looked: bool = False
@@ -59,13 +66,15 @@ class Facts:
     last_success: float | None = None
     last_failure: float | None = None
     steps: Mapping[str, tuple[str, str]] = field(default_factory=lambda: MappingProxyType({}))
+    workflow: Workflow | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Return them as a JSON object."""
         plain = {name: getattr(self, name) for name in self.__slots__}
         run = self.last_completed
         last = None if run is None else [run.status.value, run.end, run.duration]
-        return {**plain, "last_completed": last, "steps": dict(self.steps)}
+        workflow = self.workflow.to_json() if self.workflow else None
+        return {**plain, "last_completed": last, "steps": dict(self.steps), "workflow": workflow}
 
     @classmethod
     def of(cls, plain: Mapping[str, Any]) -> Self:
@@ -73,16 +82,19 @@ class Facts:
         run = plain["last_completed"]
         last = None if run is None else Run(Status(run[0]), run[1], run[2])
         steps = {id_: (str(type_), str(title)) for id_, (type_, title) in plain["steps"].items()}
-        return cls(**{**plain, "last_completed": last, "steps": MappingProxyType(steps)})
+        workflow = None if plain["workflow"] is None else Workflow.of(plain["workflow"])
+        known = {"last_completed": last, "steps": MappingProxyType(steps), "workflow": workflow}
+        return cls(**{**plain, **known})
 
 
 @dataclass(slots=True)
 class Look:
     """One reading of a workflow's list, from its first page to its last, over several scrapes if need be.
 
-    `since` and `began` are Unix seconds, `window` seconds; `first`: nothing has been counted yet. `newest` is
-    the newest start that was shown until the look was `resumed`: what starts while it goes on may be on a
-    page that has passed. `latest` is the newest time of the first page. Only who has begun it changes it.
+    `since` and `began` are Unix seconds, `window` seconds; `first`: nothing has been counted yet.
+    `filter_way` is how its filter is written. `newest` is the newest start that was shown until the look was
+    `resumed`: what starts while it goes on may be on a page that has passed. `latest` is the newest time of
+    the first page. Only who has begun it changes it.
     """
 
     workflow_id: str
@@ -91,12 +103,21 @@ class Look:
     window: float
     first: bool
     token: str = ""
+    filter_way: int = 0
     pages: int = 0
     skipped: int = 0
     latest: float | None = None
     newest: float | None = None
     resumed: bool = False
     shown: set[str] = field(default_factory=set)
+
+    def served(self, at: float | None, now: float) -> None:
+        """Take when the first page was served, by a clock of whole seconds, and when it came, by ours.
+
+        Where the two clearly differ it is the cloud's that its times are to be compared with.
+        """
+        if not self.pages and at is not None and abs(at + 0.5 - now) > SKEW:
+            self.began = at + 1
 
     def show(self, execution: Execution) -> None:
         """Note an execution of a page, for `newest`, `latest` and `shown`."""
@@ -115,7 +136,7 @@ class Look:
     @property
     def baseline(self) -> float:
         """What ended no later than this had ended before this look; told to the looks after it."""
-        return max(min(self.latest or 0.0, self.began), self.began - SETTLED)
+        return max(min(self.latest or 0.0, self.began), self.began - SKEW)
 
 
 def later(known: float | None, told: float | None) -> float | None:

@@ -7,7 +7,6 @@ are one.
 import logging
 import threading
 from collections.abc import Callable, Sequence
-from operator import attrgetter
 
 from exporter.executions import Executions
 from exporter.flight import Flight, Job
@@ -142,7 +141,7 @@ class Scraper:
         jobs = self._executions.jobs(watched.executions, flight)
         jobs += self._workflows.jobs(watched.workflows, flight)
         jobs += self._folders.jobs(watched.folders, flight)
-        flight.enqueue(sorted(jobs, key=attrgetter("waited")))
+        flight.enqueue(jobs)
         self._hire(flight, workers)
         if flight.suspicious and not flight.finished.wait(flight.budget.remaining() / 4):
             flight.trust()

@@ -20,6 +20,7 @@ from exporter.log import OutcomeLog
 from exporter.looks import Looks
 from exporter.memory import Memory
 from exporter.outcome import ExecutionOutcome, FolderOutcome, WorkflowOutcome
+from exporter.patience import Patience
 from exporter.scraper import Scraper
 from exporter.telemetry import Telemetry
 from exporter.workflows import Workflows
@@ -113,7 +114,7 @@ class Wiring:
         clock, ledger, window = self._clock, self._ledger, settings.recent_window
         return Workflows(
             Looks(client, ledger, clock, lookback=settings.lookback, window=window, max_steps=max_steps),
-            Details(client, ledger, clock, max_steps=max_steps),
+            Details(client, ledger, Patience(clock), clock, max_steps=max_steps),
             Infos(client, clock, jitter),
             kept.discovery,
             ledger=ledger,

@@ -15,7 +15,7 @@ from exporter.outcome import WorkflowOutcome
 from exporter.standing import NOTHING
 from exporter.targets import WorkflowTarget
 from exporter.yandex.calls import Clock
-from exporter.yandex.errors import ApiError, BadResponse, NotFound, NotSent
+from exporter.yandex.errors import ApiError, BadResponse, BudgetSpent, NotFound, NotSent
 from exporter.yandex.workflows import Workflow
 
 
@@ -73,6 +73,7 @@ class Workflows:
         # The page keeps its order: as configured, then by ID.
         targets.sort(key=lambda target: "" if target.id in configured else target.id)
         ids = [target.id for target in targets]
+        self._ledger.describe(found.values())
         standings = {} if flight.searching else self._ledger.publish(ids, self._clock.time(), self._window)
         return tuple(
             replace(
@@ -90,6 +91,8 @@ class Workflows:
             outcome = outcome.failed(info.error)
         elif not outcome.listed and not outcome.reason and not flight.searching:
             outcome = replace(outcome.failed(flight.missing(target)), sent=flight.asked(target))
+        elif outcome.listed and (left := flight.unfinished(target)):
+            outcome = outcome.troubled("calls left undone", BudgetSpent(str(left)))
         return replace(outcome, workflow=_merged(preview, info.workflow), cron=info.cron)
 
     def _look(self, target: WorkflowTarget, flight: Flight) -> ApiError | None:

@@ -17,6 +17,7 @@ from exporter.ledger import Ledger
 from exporter.looks import Looks
 from exporter.memory import Memory
 from exporter.outcome import Collection, ExecutionOutcome
+from exporter.patience import Patience
 from exporter.scraper import Scraper
 from exporter.simulator import Fault, FaultRule, Simulator
 from exporter.targets import ExecutionTarget, Watched
@@ -127,7 +128,7 @@ def workflows(
     ledger = Ledger(None, lambda: None)
     return Workflows(
         Looks(client, ledger, clock, lookback=691200.0, window=3600.0, max_steps=max_steps),
-        Details(client, ledger, clock, max_steps=max_steps),
+        Details(client, ledger, Patience(clock), clock, max_steps=max_steps),
         Infos(client, clock, random.Random(1)),
         discovery,
         ledger=ledger,

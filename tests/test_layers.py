@@ -22,7 +22,7 @@ ROWS = (
     {"folders"},
     {"workflows", "executions"},
     {"details"},
-    {"looks"},
+    {"looks", "patience"},
     {"infos"},
     {"memory", "flight", "workers", "ledger", "discovery"},
     {"account"},

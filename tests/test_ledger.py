@@ -18,6 +18,7 @@ from exporter.standing import ACTIVE, Run, Standing
 from exporter.statefile import Change, Saved, StateError, StateFile
 from exporter.yandex.history import History, StepRun
 from exporter.yandex.models import ErrorDetail, Execution, Status, Step, StepStatus
+from exporter.yandex.workflows import Workflow, WorkflowState
 
 NOW = 1_741_622_400.0
 WINDOW = 3600.0
@@ -300,13 +301,43 @@ def test_a_start_in_the_future_does_not_blind_the_exporter() -> None:
 
 
 def test_an_execution_without_a_start_is_counted_once_however_long_it_is_shown() -> None:
-    """It is remembered as long as lists show it."""
+    """If it was seen before it ended; lists that leave it out, and old answers, do not make it new."""
     ledger = in_memory()
     looked(ledger)
     looked(ledger, execution(1, started=None))
+    ended = execution(1, Status.STOPPED, None, 3.0)
     for hours in range(60):
-        looked(ledger, execution(1, Status.FINISHED, None, 3.0), now=NOW + hours * 3600)
-    assert standing(ledger).totals["completed", "FINISHED"] == 1
+        shown = [ended] if hours % 5 == 0 else []
+        looked(ledger, *shown, now=NOW + hours * 3600)
+        ledger.learn(W, execution(1, started=None), None)
+    assert standing(ledger).totals["completed", "STOPPED"] == 1
+    assert standing(ledger).totals["started",] == 1
+
+
+def test_what_has_ended_and_never_started_is_no_news() -> None:
+    """A list without a filter may show what was stopped long ago, before it started."""
+    ledger = in_memory()
+    looked(ledger)
+    looked(ledger, execution(1, Status.STOPPED, None), execution(2, Status.FINISHED, None, 3.0))
+    assert standing(ledger).totals == {}
+
+
+def test_a_first_look_goes_by_the_clock_of_the_cloud() -> None:
+    """With a clock that is ahead, what had ended before is not taken for what ended meanwhile."""
+    ahead = NOW + 20
+    ledger = in_memory()
+    look = ledger.look(W, NOW, reach=REACH, window=WINDOW, again=False)
+    look.served(float(int(ahead)), NOW)
+    ledger.page(look, [execution(1, Status.FINISHED, NOW - 60, 30.0)], None)
+    ended_before = execution(2, Status.FINISHED, ahead - 10, 5.0)
+    ended_meanwhile = execution(3, Status.FINISHED, ahead - 10, 12.0)
+    ledger.page(look, [ended_before, ended_meanwhile], None)
+    ledger.complete(look, None, NOW)
+    late = execution(4, Status.FINISHED, ahead - 20, 10.0)
+    fresh = execution(5, Status.FINISHED, ahead + 1, 1.0)
+    looked(ledger, late, fresh, now=NOW + 30)
+    assert standing(ledger).totals["completed", "FINISHED"] == 2
+    assert standing(ledger).totals["started",] == 1
 
 
 def test_what_is_remembered_is_what_a_later_list_may_show() -> None:
@@ -331,6 +362,19 @@ def test_an_active_execution_that_is_not_found_twice_is_forgotten_and_not_counte
     ledger.miss(W, f"{W}-1")
     assert looked(ledger, now=NOW + 120) == ()
     assert ("completed", "FINISHED") not in standing(ledger).totals
+
+
+def test_an_execution_that_was_not_found_and_is_shown_again_is_not_new() -> None:
+    """Its start is not counted again, its end is."""
+    ledger = in_memory()
+    looked(ledger)
+    looked(ledger, execution(1, started=NOW + 1))
+    for _ in range(2):
+        ledger.miss(W, f"{W}-1")
+    looked(ledger, execution(1, started=NOW + 1), now=NOW + 60)
+    assert standing(ledger).active[Status.RUNNING].count == 1
+    looked(ledger, execution(1, Status.FINISHED, NOW + 1, 90.0), now=NOW + 120)
+    assert standing(ledger).totals["started",] == standing(ledger).totals["completed", "FINISHED"] == 1
 
 
 def test_a_failed_execution_is_counted_by_its_class_once_it_is_known() -> None:
@@ -429,6 +473,18 @@ def test_a_restart_goes_on_where_the_last_page_was(tmp_path: Path) -> None:
     assert standing(second, NOW + 10) == replace(before, exemplars={})
     looked(second, *(execution(n, Status.FINISHED, NOW, 5.0) for n in (1, 2)), now=NOW + 9000)
     assert standing(second).totals["completed", "FINISHED"] == 2
+
+
+def test_what_a_folder_says_of_a_workflow_outlives_a_restart(tmp_path: Path) -> None:
+    """So that its counters are on the page before the folder has been listed again."""
+    workflow = Workflow(W, "b1g", "name", (("team", "x"),), WorkflowState.ACTIVE, True, NOW, None, ())  # noqa: FBT003
+    first = Ledger(StateFile(tmp_path / "state.db"), lambda: None)
+    looked(first)
+    first.describe([workflow, replace(workflow, id="never-looked-at")])
+    standing(first)
+    first.close()
+    (found,) = Ledger(StateFile(tmp_path / "state.db"), lambda: None).described()
+    assert (found.id, found.folder_id, found.name, found.labels) == (W, "b1g", "name", (("team", "x"),))
 
 
 def test_a_file_with_rows_that_mean_nothing_stops_the_start(tmp_path: Path) -> None:

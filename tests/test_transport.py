@@ -76,8 +76,8 @@ def test_an_answer_is_decoded_and_recorded() -> None:
     sender = Sender()
     with serving(says(answer(200, {"a": 1}))) as wire:
         response = sender.send(wire.url)
-    assert response == Response(200, {"a": 1})
-    assert "a" not in repr(response).replace("Response(code=200)", "")
+    assert (response.code, response.body) == (200, {"a": 1})
+    assert "{" not in repr(response)
     assert wire.header("Authorization") == f"Bearer {TOKEN}"
     (record,) = sender.records
     assert (record.method, record.code, record.attempt, record.error) == ("Execution.Get", 200, 0, "")

@@ -166,6 +166,31 @@ def test_a_failed_execution_is_asked_for_once(cloud: Simulator, told_clock: Told
     assert counted(page)["GRPC_CALL"] == counted(page)["FAILED"] == 1
 
 
+def test_no_execution_waits_for_ever(cloud: Simulator, told_clock: ToldClock) -> None:
+    """With time for few calls in each scrape, all active executions have their turn."""
+    for number in range(30):
+        run(cloud, number, ago(told_clock, 8000), "RUNNING")
+    run(cloud, 1000, ago(told_clock, 1))
+    desk = watching(cloud, told_clock, workflows=[FLOW], api=slow(cloud, 10))
+    desk.page()
+    for number in range(30):
+        run(cloud, number, ago(told_clock, 8000))
+    done = []
+    for _ in range(6):
+        told_clock.sleep(30)
+        page = desk.page()
+        done.append(counted(page)["FINISHED"] or 0)
+    assert done == sorted(done)
+    assert done[0] == 9
+    assert done[-1] == 30
+    assert value(page, "scrape_success", workflow_id=FLOW) == 1
+
+
+def slow(cloud: Simulator, calls_in_a_scrape: int) -> dict[str, Any]:
+    """Return settings of the API by which a scrape of five seconds has time for so many calls."""
+    return {"endpoint": cloud.base_url, "requests_per_second": calls_in_a_scrape / 5.0}
+
+
 def test_a_filter_that_is_refused_is_tried_again_after_an_hour(
     cloud: Simulator, told_clock: ToldClock
 ) -> None:
@@ -309,6 +334,35 @@ def test_two_keys_that_become_one_label_are_told(
     assert watched(desk.page()) == {FLOW, OTHER}
 
 
+def test_counters_are_on_the_first_page_after_a_restart(
+    cloud: Simulator, told_clock: ToldClock, tmp_path: Path
+) -> None:
+    """Also those of workflows of a folder that cannot be listed then."""
+    settings = {"workflows": [], "folders": [cloud.folder_id], "state": {"file": str(tmp_path / "state.db")}}
+    first = watching(cloud, told_clock, **settings)
+    first.page()
+    run(cloud, 1, told_clock.time() + 1)
+    told_clock.sleep(30)
+    first.page()
+    first.application.close()
+    cloud.faults.add(FaultRule(Fault.STATUS, code=403))
+    second = watching(cloud, told_clock, **settings)
+    page = second.page()
+    assert watched(page) == {FLOW, OTHER}
+    assert counted(page)["FINISHED"] == 1
+    second.application.close()
+
+
+def test_a_folder_that_is_not_found_keeps_its_workflows_once(cloud: Simulator, told_clock: ToldClock) -> None:
+    """One answer may be wrong; a second one, minutes later, is believed."""
+    desk = watching(cloud, told_clock, workflows=[], folders=[cloud.folder_id])
+    desk.page()
+    cloud.faults.add(FaultRule(Fault.STATUS, code=404, method="Workflow.List"))
+    assert watched(desk.page()) == {FLOW, OTHER}
+    told_clock.sleep(FAILED_RECHECK)
+    assert watched(desk.page()) == set()
+
+
 def test_schedules(cloud: Simulator, told_clock: ToldClock) -> None:
     """When it should have started and when it will, in the zone of the schedule."""
     cloud.update_workflow(FLOW, cron="0 3 * * ? *", timezone="Europe/Moscow")
@@ -436,6 +490,11 @@ def test_steps_of_workflows(cloud: Simulator, told_clock: ToldClock) -> None:
     under_way = sum(n or 0 for name, n in page.items() if name[0] == "yc_workflow_active_steps")
     assert under_way >= truth.active["RUNNING"] > 0
     assert calls(cloud)["Execution.GetHistory"] <= sum(truth.active.values()) + 3
+    cloud.clear_calls()
+    told_clock.sleep(3600)
+    desk.page()
+    histories = [call.target for call in cloud.calls if call.method == "Execution.GetHistory"]
+    assert len(histories) == len(set(histories)) > 300
     info = [dict(labels) for name, labels in page if name == "yc_workflow_step_info"]
     assert {
         "workflow_id": FLOW,

@@ -70,14 +70,14 @@ def body_of(answer: Answer) -> bytes | Huge:
     return answer.body if isinstance(answer.body, Huge) else wire.encode(answer.body)
 
 
-def head(answer: Answer, size: int, close: bool) -> bytes:
-    """Return the status line and the headers of an answer whose body has `size` bytes."""
+def head(answer: Answer, size: int, close: bool, now: float) -> bytes:
+    """Return status line and headers of an answer whose body has `size` bytes; `now` in Unix seconds."""
     try:
         phrase = http.HTTPStatus(answer.code).phrase
     except ValueError:
         phrase = "Unknown"
     headers = (
-        ("Date", formatdate(usegmt=True)),
+        ("Date", formatdate(now, usegmt=True)),
         ("Content-Type", answer.content_type),
         ("Content-Length", str(size)),
         *((("Connection", "close"),) if close else ()),

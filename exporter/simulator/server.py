@@ -223,7 +223,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _send(self, answer: Answer, rule: FaultRule | None = None) -> None:
         body = delivery.body_of(answer)
-        head = delivery.head(answer, len(body), self.close_connection)
+        head = delivery.head(answer, len(body), self.close_connection, self.server.cloud.clock())
         line = delivery.Line(self.connection, self.server.stopping)
         if not delivery.deliver(line, head, body, rule):
             self.close_connection = True

@@ -108,10 +108,14 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Response:
-    """An answer with status 200: `body` is the decoded JSON. It may be a secret, so it is not shown."""
+    """An answer with status 200: `body` is the decoded JSON. It may be a secret, so it is not shown.
+
+    `date` is the header of this name, the time by the clock of who answered; "" if there is none.
+    """
 
     code: int
     body: Any = field(repr=False)
+    date: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,13 +2,14 @@
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any, TypeVar
+from typing import TypeVar
 from urllib.parse import quote
 
-from exporter.yandex.calls import Authorizer, Budget, Request
+from exporter.yandex.calls import Authorizer, Budget, Request, Response
 from exporter.yandex.errors import BadResponse, Unauthorized
 from exporter.yandex.history import History
 from exporter.yandex.models import Execution, execution_of
+from exporter.yandex.translation import http_date
 from exporter.yandex.transport import Transport
 from exporter.yandex.workflows import Page, Workflow, executions_page, workflows_page
 
@@ -28,13 +29,13 @@ class WorkflowsClient:
 
     def execution(self, execution_id: str, budget: Budget) -> Execution:
         """Return one execution (Execution.Get)."""
-        body = self._call("Execution.Get", _execution_path(execution_id), budget)
+        body = self._call("Execution.Get", _execution_path(execution_id), budget).body
         _same_execution(body, execution_id)
         return _parsed(Execution.from_json, body)
 
     def history(self, execution_id: str, max_steps: int, budget: Budget) -> History:
         """Return what the steps of one execution came to (Execution.GetHistory)."""
-        body = self._call("Execution.GetHistory", f"{_execution_path(execution_id)}/history", budget)
+        body = self._call("Execution.GetHistory", f"{_execution_path(execution_id)}/history", budget).body
         _same_execution(body, execution_id)
         return _parsed(lambda answer: History.from_json(answer, max_steps), body)
 
@@ -52,16 +53,17 @@ class WorkflowsClient:
         What says that it is another workflow's counts as skipped.
         """
         params = _query(workflowId=workflow_id, pageSize=page_size, pageToken=page_token, filter=filter_)
-        body = self._call("Execution.List", _EXECUTIONS, budget, params)
-        page = _parsed(executions_page, body)
+        answer = self._call("Execution.List", _EXECUTIONS, budget, params)
+        page = _parsed(executions_page, answer.body)
         _advances(page, page_token)
         own = [item for item in page.items if item.workflow_id in {"", workflow_id}]
         items = (item if item.workflow_id else replace(item, workflow_id=workflow_id) for item in own)
-        return Page(tuple(items), page.next_token, page.skipped + len(page.items) - len(own))
+        skipped = page.skipped + len(page.items) - len(own)
+        return Page(tuple(items), page.next_token, skipped, http_date(answer.date))
 
     def workflow(self, workflow_id: str, budget: Budget) -> Workflow:
         """Return one workflow, with its schedule (Workflow.Get)."""
-        body = self._call("Workflow.Get", f"{_WORKFLOWS}/{quote(workflow_id, safe='')}", budget)
+        body = self._call("Workflow.Get", f"{_WORKFLOWS}/{quote(workflow_id, safe='')}", budget).body
         found = _parsed(Workflow.from_json, body)
         if found.id != workflow_id:
             raise BadResponse("the answer is about another workflow", 200)
@@ -75,13 +77,13 @@ class WorkflowsClient:
         What says that it is another folder's counts as skipped.
         """
         params = _query(folderId=folder_id, pageSize=page_size, pageToken=page_token)
-        page = _parsed(workflows_page, self._call("Workflow.List", _WORKFLOWS, budget, params))
+        page = _parsed(workflows_page, self._call("Workflow.List", _WORKFLOWS, budget, params).body)
         _advances(page, page_token)
         own = [item for item in page.items if item.folder_id in {"", folder_id}]
         items = (item if item.folder_id else replace(item, folder_id=folder_id) for item in own)
         return Page(tuple(items), page.next_token, page.skipped + len(page.items) - len(own))
 
-    def _call(self, method: str, path: str, budget: Budget, params: _Params = ()) -> Any:
+    def _call(self, method: str, path: str, budget: Budget, params: _Params = ()) -> Response:
         url = f"{self._endpoint}{path}"
         token = self._auth.token(budget)
         try:
@@ -92,8 +94,8 @@ class WorkflowsClient:
                 raise
         return self._get(Request(method, "GET", url, params, fresh), budget)
 
-    def _get(self, request: Request, budget: Budget) -> Any:
-        return self._transport.send(request, budget).body
+    def _get(self, request: Request, budget: Budget) -> Response:
+        return self._transport.send(request, budget)
 
 
 def _execution_path(execution_id: str) -> str:

@@ -1,5 +1,7 @@
 """Foreign exceptions translated: what sockets, TLS, HTTP and `requests` raise becomes one of our tree."""
 
+import datetime as dt
+import email.utils
 import http.client
 import ssl
 import urllib.parse
@@ -50,6 +52,16 @@ def translated(chain: list[BaseException], request: Request, timed_out: type[Api
     if isinstance(chain[0], ValueError):
         return Failure(BadRequest(f"{host}: the request cannot be sent"))
     return Failure(Unreachable(what), again=True)
+
+
+def http_date(text: str) -> float | None:
+    """Return the Unix seconds of a date of HTTP; None if it is none."""
+    try:
+        date = email.utils.parsedate_to_datetime(text)
+        # Without a zone Python would take it for local time; HTTP dates are UTC.
+        return date.replace(tzinfo=date.tzinfo or dt.UTC).timestamp()
+    except (ValueError, TypeError, IndexError, OverflowError):
+        return None
 
 
 def _words(error: BaseException) -> str:

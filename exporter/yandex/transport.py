@@ -4,8 +4,6 @@ Foreign exceptions end here. What comes out is a `Response` or an `ApiError`, wi
 """
 
 import collections
-import datetime as dt
-import email.utils
 import ipaddress
 import json
 import math
@@ -14,6 +12,7 @@ import re
 import threading
 import urllib.parse
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from http.cookiejar import DefaultCookiePolicy
 from typing import NoReturn
 
@@ -39,7 +38,7 @@ from exporter.yandex.errors import (
     refusal,
 )
 from exporter.yandex.sockets import Resolver, TimedAdapter
-from exporter.yandex.translation import FOREIGN, Failure, causes, translated
+from exporter.yandex.translation import FOREIGN, Failure, causes, http_date, translated
 
 _CHUNK = 64 * 1024
 _INSTANT = 0.001  # seconds; no time at all is no time limit
@@ -154,17 +153,17 @@ class Transport:
         if body is None:
             limit = self._limits.max_response_bytes
             return Failure(BadResponse(f"the answer has more than {limit} bytes", code))
-        return self._decoded(code, body, budget)
+        return self._decoded(Response(code, body, answer.headers.get("Date", "")), budget)
 
-    def _decoded(self, code: int, body: bytes, budget: Budget) -> Response | Failure:
+    def _decoded(self, answer: Response, budget: Budget) -> Response | Failure:
         """Decode an answer; large ones one by one, for at once they take memory and no less time."""
-        large = len(body) > _LARGE
+        large = len(answer.body) > _LARGE
         if large and not self._decoding.acquire(timeout=budget.remaining()):
             return Failure(BudgetSpent("no time was left to decode the answer"))
         try:
-            return Response(code, json.loads(body, parse_constant=_no_constant))
+            return replace(answer, body=json.loads(answer.body, parse_constant=_no_constant))
         except (ValueError, RecursionError):
-            return Failure(BadResponse("the answer is not JSON", code))
+            return Failure(BadResponse("the answer is not JSON", answer.code))
         finally:
             if large:
                 self._decoding.release()
@@ -181,12 +180,8 @@ class Transport:
         value = answer.headers.get("Retry-After", "").strip()
         if re.fullmatch(r"[0-9]{1,9}", value):
             return float(value)
-        try:
-            date = email.utils.parsedate_to_datetime(value)
-            # Without a zone Python would take it for local time; HTTP dates are UTC.
-            return date.replace(tzinfo=date.tzinfo or dt.UTC).timestamp() - self._clock.time()
-        except (ValueError, TypeError, IndexError, OverflowError):
-            return 0.0
+        date = http_date(value)
+        return 0.0 if date is None else date - self._clock.time()
 
 
 class _Rate:

@@ -71,14 +71,28 @@ class Workflow:
             unread=tuple(fields.unread),
         )
 
+    def to_json(self) -> dict[str, object]:
+        """Return what stays true of it for long, as its preview has it; `of` reads it."""
+        return {
+            "id": self.id,
+            "folderId": self.folder_id,
+            "name": self.name,
+            "labels": dict(self.labels),
+            "express": self.express,
+        }
+
 
 @dataclass(frozen=True, slots=True)
 class Page(Generic[T]):
-    """One page of a list: `next_token` is "" on the last; `skipped` items could not be read at all."""
+    """One page of a list: `next_token` is "" on the last; `skipped` items could not be read at all.
+
+    `served_at` is when it was served, by the clock of who served it, in whole Unix seconds; None if unknown.
+    """
 
     items: tuple[T, ...]
     next_token: str
     skipped: int
+    served_at: float | None = None
 
 
 def executions_page(body: object) -> Page[Execution]:
