@@ -67,6 +67,7 @@ class Application:
         self.telemetry = Telemetry(version, environ.get("EXPORTER_REVISION", "unknown"))
         self.ledger = _ledger(settings.state.file if counting else None, self.telemetry)
         self._wiring = Wiring(environ, clock, self.telemetry, OutcomeLog(clock), self.ledger)
+        self._first = settings
         self.parts = self._build(settings, None)
         self.telemetry.reloaded(clock.time())
 
@@ -94,7 +95,7 @@ class Application:
                 parts.kept.executions.ask_all_again()
             self.telemetry.reloaded(self._clock.time())
             self._begin_log(parts.settings)
-            _warn_of_restart(before.settings, parts.settings)
+            self._warn_of_restart(parts.settings)
             log.info("configuration reloaded")
 
     def metrics_registry(self, runtime: Runtime, collect: Callable[[], Collection]) -> CollectorRegistry:
@@ -133,7 +134,8 @@ class Application:
         auth = self._auth(settings, before)
         # What is known of the cloud holds as long as the same one is asked.
         same_cloud = before is not None and before.settings.api.endpoint == settings.api.endpoint
-        kept = before.kept if before is not None and same_cloud else Kept()
+        kept = before.kept if before is not None and same_cloud else Kept(self._clock)
+        kept.discovery.keep(folder.id for folder in settings.folders)
         if before is None:
             # Workflows of folders have their counters on the page before the folders are listed.
             kept.discovery.remember(self.ledger.described())
@@ -142,7 +144,7 @@ class Application:
             watched=targets.now,
             scrape_timeout=settings.scrape.timeout,
             timeout_offset=settings.scrape.timeout_offset,
-            config_text=settings.public_yaml(),
+            config_text=self._in_force(settings).public_yaml(),
             authorizer=auth,
             enable_lifecycle=settings.web.enable_lifecycle,
             endpoint=settings.api.endpoint,
@@ -158,6 +160,20 @@ class Application:
         if before is not None and _credentials(before.settings) == _credentials(settings):
             return before.auth
         return self._wiring.auth(settings)
+
+    def _in_force(self, settings: Settings) -> Settings:
+        """Return settings with what only a start can change as it was at the start."""
+        first = self._first
+        door = {"listen_address": first.web.listen_address, "config_file": first.web.config_file}
+        web = settings.web.model_copy(update=door)
+        return settings.model_copy(update={"state": first.state, "web": web})
+
+    def _warn_of_restart(self, settings: Settings) -> None:
+        now = self._in_force(settings)
+        if now.state != settings.state:
+            log.warning("state.file takes effect at the next start")
+        if now.web != settings.web:
+            log.warning("web.listen_address and web.config_file take effect at the next start")
 
     def close(self) -> None:
         """End what is under way, and save what is counted."""
@@ -233,10 +249,3 @@ def _examine(file: Path) -> None:
         StateFile.check(file)
     except StateError as error:
         raise ConfigError([f"state.file: {error}"]) from None
-
-
-def _warn_of_restart(old: Settings, new: Settings) -> None:
-    if old.state != new.state:
-        log.warning("state.file takes effect at the next start")
-    if (old.web.listen_address, old.web.config_file) != (new.web.listen_address, new.web.config_file):
-        log.warning("web.listen_address and web.config_file take effect at the next start")

@@ -59,6 +59,7 @@ class Details:
             for id_, record in seen.open
             if record.owes_class or (not record.status.terminal and id_ not in seen.look.shown)
         ]
+        self._tell_of_resting(target, (id_ for id_, _ in wanted), flight)
         flight.enqueue(
             Job(target, partial(self._read, target, id_, record), self._patience.waited(id_))
             for id_, record in wanted
@@ -70,13 +71,21 @@ class Details:
         flight.amend(target, lambda outcome: replace(outcome, histories_missing=active))
         self._begin_steps(target, seen.open, flight)
 
+    def _tell_of_resting(self, target: WorkflowTarget, keys: Iterable[str], flight: Flight) -> None:
+        """Say what is wrong with those that are not asked for now because of it."""
+        for key in keys:
+            error = self._patience.error(key)
+            if error is not None:
+                _tell(target, key, error, flight)
+
     def _begin_steps(
         self, target: WorkflowTarget, wanted: Iterable[tuple[str, Record]], flight: Flight
     ) -> None:
+        wanted = [each for each in wanted if each[1].owes_steps or not each[1].status.terminal]
+        self._tell_of_resting(target, (_history(id_) for id_, _ in wanted), flight)
         flight.enqueue_behind(
             Job(target, partial(self._steps, target, id_, record), self._patience.waited(_history(id_)))
             for id_, record in wanted
-            if record.owes_steps or not record.status.terminal
             if not self._patience.rests(_history(id_))
         )
 
@@ -110,9 +119,9 @@ class Details:
             self._ledger.give_up(target.id, execution_id)
             self._patience.ask(execution_id, FAILED_RECHECK)
             return
-        if isinstance(error, LASTING) and self._patience.fail(execution_id):
+        if isinstance(error, LASTING) and self._patience.fail(execution_id, error):
             self._ledger.give_up(target.id, execution_id)
-        _tell(target, error, flight)
+        _tell(target, execution_id, error, flight)
 
     def _steps(
         self, target: WorkflowTarget, execution_id: str, record: Record, flight: Flight
@@ -126,13 +135,13 @@ class Details:
             history = self._client.history(execution_id, MOST_STEPS, flight.budget)
         except Unauthorized as error:
             flight.histories_refused = error
-            _tell(target, error, flight)
+            _tell(target, _history(execution_id), error, flight)
             return nothing
         except ApiError as error:
-            lasting = isinstance(error, LASTING) and self._patience.fail(_history(execution_id))
+            lasting = isinstance(error, LASTING) and self._patience.fail(_history(execution_id), error)
             if lasting or isinstance(error, NotFound):
                 self._ledger.settle_steps(target.id, execution_id, None, self._max_steps)
-            _tell(target, error, flight)
+            _tell(target, _history(execution_id), error, flight)
             return error
         if record.status.terminal:
             self._patience.forget(_history(execution_id))
@@ -149,9 +158,10 @@ def _history(execution_id: str) -> str:
     return f"{execution_id}/history"
 
 
-def _tell(target: WorkflowTarget, error: ApiError, flight: Flight) -> None:
-    """Say at the workflow that some of its executions could not be read, and why."""
-    flight.amend(target, lambda outcome: outcome.troubled("an execution of it", error))
+def _tell(target: WorkflowTarget, key: str, error: ApiError, flight: Flight) -> None:
+    """Say at the workflow which execution or history of it could not be read, and why."""
+    if not isinstance(error, NotSent):
+        flight.amend(target, lambda outcome: outcome.troubled(f"execution {key}", error))
 
 
 def _with_active_steps(outcome: WorkflowOutcome, history: History) -> WorkflowOutcome:

@@ -67,40 +67,50 @@ class Folders:
     def _read(self, target: FolderTarget, flight: Flight) -> ApiError | None:
         """List one folder, and let the flight follow what is new in it."""
         asked, generation = self._clock.monotonic(), self._memory.generation
-        failure: ApiError | None = None
         try:
-            self._discovery.listed(target.id, self._pages(target, flight.budget))
+            outcome = self._listed(target, asked, flight.budget)
         except ApiError as error:
-            failure = error
-        now = self._clock.time()
-        outcome = FolderOutcome(target, now, listed=True, http_code=200, last_success=now, fresh=True)
-        if failure is not None:
-            outcome = self._failed(target, failure)
+            last = self._memory.get(target.id)
+            if isinstance(error, NotFound) and last and last.outcome.reason == NotFound.reason:
+                # One such answer may be wrong; a second one, minutes later, is believed.
+                self._discovery.listed(target.id, (), asked)
+            outcome = self._failed(target, error)
+            flight.note(outcome)
+            if not isinstance(error, NotSent):
+                self._remember(outcome, asked, generation)
+            return error
         flight.note(outcome)
-        if isinstance(failure, NotSent):
-            return failure
-        pause = FAILED_RECHECK if isinstance(failure, NotFound) else 0.0
-        record = Record(outcome, asked, self._clock.monotonic() + pause)
-        self._memory.update(target.id, lambda _: record, generation)
+        self._remember(outcome, asked, generation)
         flight.enqueue(self._known(flight))
-        return failure
+        return None
 
-    def _pages(self, target: FolderTarget, budget: Budget) -> tuple[Workflow, ...]:
+    def _listed(self, target: FolderTarget, asked: float, budget: Budget) -> FolderOutcome:
         found: dict[str, Workflow] = {}
-        token = ""
+        token, skipped = "", 0
         for _ in range(MOST_PAGES):
             page = self._client.workflows(target.id, budget, page_token=token)
             found.update((workflow.id, workflow) for workflow in page.items)
-            token = page.next_token
+            token, skipped = page.next_token, skipped + page.skipped
             if not token:
-                return tuple(found.values())
-        raise BadResponse(f"the list has not ended after {MOST_PAGES} pages", 200)
+                break
+        else:
+            raise BadResponse(f"the list has not ended after {MOST_PAGES} pages", 200)
+        self._discovery.listed(target.id, tuple(found.values()), asked)
+        now = self._clock.time()
+        outcome = FolderOutcome(target, now, listed=True, http_code=200, last_success=now, fresh=True)
+        if not skipped:
+            return outcome
+        left_out = BadResponse(f"left out, without an ID or of another folder: {skipped}")
+        return outcome.troubled("the list", left_out)
+
+    def _remember(self, outcome: FolderOutcome, asked: float, generation: int) -> None:
+        gone = outcome.reason == NotFound.reason and not outcome.listed
+        record = Record(outcome, asked, self._clock.monotonic() + (FAILED_RECHECK if gone else 0.0))
+        self._memory.update(outcome.target.id, lambda _: record, generation)
 
     def _failed(self, target: FolderTarget, error: ApiError) -> FolderOutcome:
-        """Say what failed; a folder that is not found twice, minutes apart, holds nothing."""
+        """Say what failed."""
         last = self._memory.get(target.id)
-        if isinstance(error, NotFound) and last and last.outcome.reason == NotFound.reason:
-            self._discovery.listed(target.id, ())
         return FolderOutcome(
             target,
             self._clock.time(),

@@ -10,7 +10,7 @@ from exporter.cron import BadCron, Cron
 from exporter.memory import FAILED_RECHECK
 from exporter.yandex.calls import Budget, Clock
 from exporter.yandex.client import WorkflowsClient
-from exporter.yandex.errors import ApiError, BadRequest, BadResponse, Forbidden, NotFound
+from exporter.yandex.errors import ApiError, BadRequest, BadResponse, Forbidden, NotFound, NotSent
 from exporter.yandex.workflows import Workflow
 
 log = logging.getLogger(__name__)
@@ -37,10 +37,12 @@ class Info:
 
 
 class Infos:
-    """The last Info of each workflow. `_lock` guards `_infos`, which holds at most 10,000."""
+    """The last Info of each workflow. Outlives a reload.
 
-    def __init__(self, client: WorkflowsClient, clock: Clock, jitter: random.Random) -> None:
-        self._client = client
+    `_lock` guards `_infos`, which holds at most 10,000.
+    """
+
+    def __init__(self, clock: Clock, jitter: random.Random) -> None:
         self._clock = clock
         self._jitter = jitter
         self._lock = threading.Lock()
@@ -59,12 +61,21 @@ class Infos:
         info = self.get(workflow_id)
         return info is None or self._clock.monotonic() >= info.ask_after
 
-    def read(self, workflow_id: str, budget: Budget) -> tuple[str, ...]:
+    def ask_missing_again(self) -> None:
+        """Let those that could not be read be asked for at once."""
+        with self._lock:
+            for workflow_id, info in self._infos.items():
+                if info.error is not None:
+                    self._infos[workflow_id] = replace(info, ask_after=float("-inf"))
+
+    def read(self, client: WorkflowsClient, workflow_id: str, budget: Budget) -> tuple[str, ...]:
         """Ask for a workflow; return the fields that could not be read. Raises ApiError."""
         last = self.get(workflow_id) or Info(0.0)
         try:
-            workflow = self._client.workflow(workflow_id, budget)
+            workflow = client.workflow(workflow_id, budget)
         except ApiError as error:
+            if isinstance(error, NotSent):
+                raise
             pause = FAILED_RECHECK if isinstance(error, LASTING) else 0.0
             kept = Info(0.0) if isinstance(error, NotFound) else last
             self._put(workflow_id, replace(kept, ask_after=self._clock.monotonic() + pause, error=error))

@@ -54,6 +54,12 @@ class Outcome(ABC):
         """The fields whose values could not be read, each as often as that was so."""
         return ()
 
+    def troubled(self, what: str, error: ApiError) -> Self:
+        """Return it with a part that could not be read; the first trouble is told."""
+        if self.reason:
+            return self
+        return replace(self, reason=error.reason, message=f"{what}: {error}")
+
 
 @dataclass(frozen=True, slots=True)
 class ExecutionOutcome(Outcome):
@@ -124,12 +130,6 @@ class WorkflowOutcome(Outcome):
             message=str(error),
             sent=not isinstance(error, NotSent),
         )
-
-    def troubled(self, what: str, error: ApiError) -> Self:
-        """Return it with what could not be read beside the list; the first trouble is told."""
-        if self.reason:
-            return self
-        return replace(self, reason=error.reason, message=f"{what}: {error}")
 
     def with_unread(self, fields: tuple[str, ...]) -> Self:
         """Return it with more fields that could not be read."""

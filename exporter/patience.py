@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 
 from exporter.memory import FAILED_RECHECK
 from exporter.yandex.calls import Clock
+from exporter.yandex.errors import ApiError
 
 MOST_TRIES = 12
 """Answers in vain, five minutes apart, after which an execution is given up: an hour."""
@@ -14,15 +15,22 @@ MOST = 100_000
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """The last call for something; `asked` and `until`, before which it is left alone, are monotonic."""
+    """The last call for something; `asked` and `until`, before which it is left alone, are monotonic.
+
+    `error` is why it is left alone, if something is wrong with it.
+    """
 
     asked: float
     tries: int = 0
     until: float = float("-inf")
+    error: ApiError | None = None
 
 
 class Patience:
-    """The last attempt at each key. `_lock` guards `_attempts`, which holds at most 100,000."""
+    """The last attempt at each key. Outlives a reload.
+
+    `_lock` guards `_attempts`, which holds at most 100,000.
+    """
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
@@ -39,22 +47,34 @@ class Patience:
         attempt = self._get(key)
         return attempt is not None and self._clock.monotonic() < attempt.until
 
+    def error(self, key: str) -> ApiError | None:
+        """Return why a key is left alone, if something is wrong with it."""
+        attempt = self._get(key)
+        return attempt.error if attempt is not None and self._clock.monotonic() < attempt.until else None
+
+    def ask_missing_again(self) -> None:
+        """Let what is left alone because something is wrong be asked for at once."""
+        with self._lock:
+            for key, attempt in self._attempts.items():
+                if attempt.error is not None:
+                    self._attempts[key] = replace(attempt, until=float("-inf"))
+
     def ask(self, key: str, pause: float = 0.0) -> None:
         """Note that a key is asked for now, and not again before so many seconds."""
         now = self._clock.monotonic()
         with self._lock:
             last = self._attempts.pop(key, Attempt(now))
-            self._attempts[key] = replace(last, asked=now, until=now + pause)
+            self._attempts[key] = replace(last, asked=now, until=now + pause, error=None)
             while len(self._attempts) > MOST:
                 self._attempts.popitem(last=False)
 
-    def fail(self, key: str) -> bool:
+    def fail(self, key: str, error: ApiError) -> bool:
         """Note that asking again at once is of no use; return whether it is time to give up."""
-        self.ask(key, FAILED_RECHECK)
+        now = self._clock.monotonic()
         with self._lock:
-            attempt = self._attempts[key]
-            self._attempts[key] = replace(attempt, tries=attempt.tries + 1)
-        return attempt.tries + 1 >= MOST_TRIES
+            tries = self._attempts.get(key, Attempt(now)).tries + 1
+            self._attempts[key] = Attempt(now, tries, now + FAILED_RECHECK, error)
+        return tries >= MOST_TRIES
 
     def forget(self, key: str) -> None:
         """Take that nothing more is wanted of a key."""

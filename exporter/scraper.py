@@ -7,6 +7,7 @@ are one.
 import logging
 import threading
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from exporter.executions import Executions
 from exporter.flight import Flight, Job
@@ -124,14 +125,14 @@ class Scraper:
                 if self._joinable.get(key) is flight:
                     del self._joinable[key]
         collection = self._collection(flight, probe=probe)
-        if searching:
-            return collection
-        if not probe:
+        if not probe and not searching:
             with self._lock:
                 self._refusal = flight.refusal
                 self._latest = (watched, self._clock.monotonic(), collection)
+        # A search has not looked at workflows, and so has nothing to say of them.
+        told = replace(collection, workflows=()) if searching else collection
         for observe in self._observe:
-            observe(collection)
+            observe(told)
         return collection
 
     def _begin(self, flight: Flight, workers: Workers, *, probe: bool) -> None:

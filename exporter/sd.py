@@ -1,10 +1,10 @@
 """The page for Prometheus' HTTP service discovery: one target for each workflow."""
 
 import json
-import re
 from collections.abc import Iterable
 
 from exporter.outcome import WorkflowOutcome
+from exporter.workflowcollector import label_names
 from exporter.yandex.workflows import Workflow
 
 META = "__meta_yc_"
@@ -26,6 +26,5 @@ def _labels(workflow_id: str, workflow: Workflow | None) -> dict[str, str]:
         META + "workflow_express": str(workflow.express).lower(),
         META + "folder_id": workflow.folder_id,
     }
-    for key, value in workflow.labels:
-        labels.setdefault(META + "label_" + re.sub(r"[^a-zA-Z0-9_]", "_", key), value)
-    return labels
+    values = dict(workflow.labels)
+    return labels | {META + label: values[keys[0]] for label, keys in label_names(values)}

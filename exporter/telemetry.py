@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from prometheus_client import Counter, Histogram
 from prometheus_client.core import GaugeMetricFamily, Metric
 
+from exporter.ledger import MOST_WORKFLOWS
 from exporter.outcome import Collection, Outcome
 from exporter.yandex.calls import CallRecord
 from exporter.yandex.errors import REASONS, AuthFailed, Unauthorized
@@ -195,7 +196,9 @@ class ScrapeTelemetry:
         for kind, watched in zip(KINDS, _watched(collection), strict=True):
             targets.add_metric((kind,), len(watched))
             failed.add_metric((kind,), sum(not o.success for o in watched))
-            over.add_metric((kind,), 0)
+        over.add_metric(("execution",), 0)
+        over.add_metric(("workflow",), max(0, len(collection.workflows) - MOST_WORKFLOWS))
+        over.add_metric(("folder",), 0)
         over.add_metric(("step",), _steps_over_limit(collection))
         yield from (duration, timeout, targets, failed, over)
 

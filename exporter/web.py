@@ -18,7 +18,7 @@ from exporter.outcome import Collection
 from exporter.scraper import Scraper
 from exporter.targets import ExecutionTarget, Watched, WorkflowTarget
 from exporter.yandex.calls import Authorizer, Budget, CallRecord, Clock
-from exporter.yandex.errors import ApiError, NotFound
+from exporter.yandex.errors import ApiError
 from exporter.yandex.models import valid_id
 from exporter.yandex.secrets import one_line, redact
 
@@ -222,9 +222,8 @@ class WebApp:
         runtime = self._runtime()
         watched = replace(runtime.watched(), executions=())
         collection = runtime.scraper.collect(watched, self._budget(environ, runtime), searching=True)
-        unlisted = [f for f in collection.folders if not f.success and f.reason != NotFound.reason]
-        for folder in unlisted:
-            if folder.last_success is None:
+        for folder in collection.folders:
+            if not folder.success and folder.last_success is None:
                 text = f"folder {folder.target.id} cannot be listed: {folder.reason}: {folder.message}\n"
                 return Answer(503, redact(text))
         return Answer(200, sd.targets(collection.workflows), "application/json")

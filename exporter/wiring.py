@@ -3,7 +3,6 @@
 import random
 import ssl
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -40,18 +39,20 @@ from exporter.yandex.transport import Transport
 TOKEN_RESPONSE_BYTES = 1024 * 1024
 
 
-@dataclass(frozen=True, slots=True)
 class Kept:
     """What is known of a cloud and holds as long as the same one is asked, over reloads."""
 
-    executions: Memory[ExecutionOutcome] = field(default_factory=Memory[ExecutionOutcome])
-    workflows: Memory[WorkflowOutcome] = field(default_factory=Memory[WorkflowOutcome])
-    folders: Memory[FolderOutcome] = field(default_factory=Memory[FolderOutcome])
-    discovery: Discovery = field(default_factory=Discovery)
+    def __init__(self, clock: Clock) -> None:
+        self.executions = Memory[ExecutionOutcome]()
+        self.workflows = Memory[WorkflowOutcome]()
+        self.folders = Memory[FolderOutcome]()
+        self.discovery = Discovery()
+        self.infos = Infos(clock, random.Random())  # noqa: S311  # spreads calls, guards nothing
+        self.patience = Patience(clock)
 
     def ask_missing_again(self) -> None:
         """Let what could not be read be asked for at once."""
-        for memory in (self.executions, self.workflows, self.folders):
+        for memory in (self.executions, self.workflows, self.folders, self.infos, self.patience):
             memory.ask_missing_again()
 
 
@@ -93,7 +94,7 @@ class Wiring:
         client = WorkflowsClient(transport, auth, settings.api.endpoint)
         max_steps = settings.history.max_steps if settings.history.enabled else None
         jitter = random.Random()  # noqa: S311  # spreads rechecks, guards nothing
-        workflows = self._workflows(settings, client, kept, max_steps, jitter)
+        workflows = self._workflows(settings, client, kept, max_steps)
         return Scraper(
             Executions(client, kept.executions, self._clock, max_steps=max_steps, jitter=jitter),
             workflows,
@@ -109,14 +110,14 @@ class Wiring:
         client: WorkflowsClient,
         kept: Kept,
         max_steps: int | None,
-        jitter: random.Random,
     ) -> Workflows:
         clock, ledger, window = self._clock, self._ledger, settings.recent_window
         return Workflows(
+            client,
             Looks(client, ledger, clock, lookback=settings.lookback, window=window, max_steps=max_steps),
-            Details(client, ledger, Patience(clock), clock, max_steps=max_steps),
-            Infos(client, clock, jitter),
-            kept.discovery,
+            Details(client, ledger, kept.patience, clock, max_steps=max_steps),
+            infos=kept.infos,
+            discovery=kept.discovery,
             ledger=ledger,
             memory=kept.workflows,
             clock=clock,

@@ -298,7 +298,7 @@ def _add_steps(families: _Families, at: tuple[str], outcome: WorkflowOutcome) ->
             families.add("step_failures_total", (*of, error_class), count)
         families.add("step_retries_total", of, totals.get(("step_retries", step), 0))
         families.observe("step_duration_seconds", of, totals, ("step_seconds", step), {})
-        if outcome.success:
+        if outcome.success and not outcome.histories_missing:
             families.add("active_steps", of, outcome.active_steps.get(step, 0))
 
 

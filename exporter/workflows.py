@@ -15,6 +15,7 @@ from exporter.outcome import WorkflowOutcome
 from exporter.standing import NOTHING
 from exporter.targets import WorkflowTarget
 from exporter.yandex.calls import Clock
+from exporter.yandex.client import WorkflowsClient
 from exporter.yandex.errors import ApiError, BadResponse, BudgetSpent, NotFound, NotSent
 from exporter.yandex.workflows import Workflow
 
@@ -27,16 +28,18 @@ class Workflows:
 
     def __init__(
         self,
+        client: WorkflowsClient,
         looks: Looks,
         details: Details,
+        *,
         infos: Infos,
         discovery: Discovery,
-        *,
         ledger: Ledger,
         memory: Memory[WorkflowOutcome],
         clock: Clock,
         window: float,
     ) -> None:
+        self._client = client
         self._looks = looks
         self._details = details
         self._infos = infos
@@ -57,7 +60,9 @@ class Workflows:
             if known is not None:
                 flight.note(replace(known, target=target, at=at, fresh=False, cached=True))
                 continue
-            flight.note(WorkflowOutcome(target, at, sent=False))
+            last = self._memory.get(target.id)
+            last_success = last.outcome.last_success if last else None
+            flight.note(WorkflowOutcome(target, at, sent=False, last_success=last_success))
             if not flight.searching:
                 jobs.append(Job(target, partial(self._look, target), self._memory.waited(target.id)))
             if target.id not in listed and self._infos.due(target.id):
@@ -87,29 +92,31 @@ class Workflows:
         outcome, info = flight.outcome(target), self._infos.get(target.id) or Info(0.0)
         if not isinstance(outcome, WorkflowOutcome):
             outcome = WorkflowOutcome(target, self._clock.time(), sent=False)
-        if info.gone and info.error is not None:
+        if info.gone and info.error is not None and preview is None:
             outcome = outcome.failed(info.error)
         elif not outcome.listed and not outcome.reason and not flight.searching:
             outcome = replace(outcome.failed(flight.missing(target)), sent=flight.asked(target))
         elif outcome.listed and (left := flight.unfinished(target)):
             outcome = outcome.troubled("calls left undone", BudgetSpent(str(left)))
+        if info.error is not None and not flight.searching:
+            outcome = outcome.troubled("the workflow itself", info.error)
         return replace(outcome, workflow=_merged(preview, info.workflow), cron=info.cron)
 
     def _look(self, target: WorkflowTarget, flight: Flight) -> ApiError | None:
         """Read the list, and begin the calls beside it."""
-        asked = self._clock.monotonic()
+        asked, generation = self._clock.monotonic(), self._memory.generation
         try:
             seen = self._looks.read(target.id, flight.budget)
         except ApiError as error:
             failure = error
         else:
             flight.amend(target, partial(self._listed, seen=seen))
-            self._remember(target, asked, flight)
+            self._remember(target, asked, generation, flight)
             self._details.begin(target, seen, flight)
             return None
         flight.amend(target, lambda outcome: outcome.failed(failure))
         if not isinstance(failure, NotSent):
-            self._remember(target, asked, flight)
+            self._remember(target, asked, generation, flight)
         return failure
 
     def _listed(self, outcome: WorkflowOutcome, seen: Seen) -> WorkflowOutcome:
@@ -121,28 +128,18 @@ class Workflows:
             return listed
         return listed.troubled("the list", BadResponse(f"left out, for want of an ID: {seen.look.skipped}"))
 
-    def _remember(self, target: WorkflowTarget, asked: float, flight: Flight) -> None:
-        outcome, generation = flight.outcome(target), self._memory.generation
-        if not isinstance(outcome, WorkflowOutcome):
-            return
-        gone = outcome.reason == NotFound.reason and not outcome.listed
-        ask_after = self._clock.monotonic() + (FAILED_RECHECK if gone else 0.0)
-        record = Record(outcome, asked, ask_after)
-
-        def remembered(last: Record[WorkflowOutcome] | None) -> Record[WorkflowOutcome]:
-            if record.outcome.last_success is not None or last is None:
-                return record
-            return replace(record, outcome=replace(outcome, last_success=last.outcome.last_success))
-
-        self._memory.update(target.id, remembered, generation)
+    def _remember(self, target: WorkflowTarget, asked: float, generation: int, flight: Flight) -> None:
+        outcome = flight.outcome(target)
+        if isinstance(outcome, WorkflowOutcome):
+            gone = outcome.reason == NotFound.reason and not outcome.listed
+            ask_after = self._clock.monotonic() + (FAILED_RECHECK if gone else 0.0)
+            self._memory.update(target.id, lambda _: Record(outcome, asked, ask_after), generation)
 
     def _inform(self, target: WorkflowTarget, flight: Flight) -> ApiError | None:
         """Ask for the workflow itself."""
         try:
-            unread = self._infos.read(target.id, flight.budget)
+            unread = self._infos.read(self._client, target.id, flight.budget)
         except ApiError as error:
-            trouble = error
-            flight.amend(target, lambda outcome: outcome.troubled("the workflow itself", trouble))
             return error
         flight.amend(target, lambda outcome: outcome.with_unread(unread))
         return None

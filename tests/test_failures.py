@@ -127,10 +127,11 @@ def workflows(
     """Return what reads workflows, counting in memory only."""
     ledger = Ledger(None, lambda: None)
     return Workflows(
+        client,
         Looks(client, ledger, clock, lookback=691200.0, window=3600.0, max_steps=max_steps),
         Details(client, ledger, Patience(clock), clock, max_steps=max_steps),
-        Infos(client, clock, random.Random(1)),
-        discovery,
+        infos=Infos(clock, random.Random(1)),
+        discovery=discovery,
         ledger=ledger,
         memory=Memory(),
         clock=clock,
