@@ -116,8 +116,7 @@ def _live(application: Application, environ: Mapping[str, str], out: console.Con
     collection = runtime.scraper.collect(runtime.watched(), Budget.of(seconds, SystemClock(), (counter,)))
     terminal.progress("")
     console.report(out, collection)
-    calls = console.calls_per_day(collection, SCRAPE_INTERVAL, history=runtime.history)
-    out.say(f"\nat a scrape every {SCRAPE_INTERVAL:.0f} s this is about {calls:,} calls of the API a day")
+    console.say_calls(out, collection, SCRAPE_INTERVAL, history=runtime.history, window=runtime.recent_window)
     return _code(collection)
 
 

@@ -8,10 +8,12 @@ from exporter.executions import TERMINAL_RECHECK
 from exporter.infos import INFO_AGE
 from exporter.memory import FAILED_RECHECK
 from exporter.outcome import Collection, ExecutionOutcome, FolderOutcome, Outcome, WorkflowOutcome
+from exporter.standing import ENDS
 from exporter.targets import Watched
 from exporter.wording import active_text, ago_text, counted, duration_text
 from exporter.yandex.calls import CallRecord
 from exporter.yandex.errors import REMEDIES, NotFound
+from exporter.yandex.models import Status
 
 T = TypeVar("T", bound=Outcome)
 
@@ -79,6 +81,7 @@ def report(console: Console, collection: Collection) -> None:
     _block(console, "executions" if titled else "", collection.executions, _execution_row)
     _block(console, "workflows" if titled else "", collection.workflows, _workflow_row)
     _block(console, "folders" if titled else "", collection.folders, _folder_row)
+    _say_what_is_empty(console, collection.folders)
     reasons = Counter(o.reason for o in collection.all if o.reason)
     for reason, count in reasons.most_common():
         console.say()
@@ -97,8 +100,22 @@ def _block(console: Console, title: str, outcomes: Sequence[T], row: Callable[[T
 def _colour(outcome: Outcome) -> str:
     if not outcome.success:
         return "red"
-    # An execution that is kept is whole; a workflow with a reason is read in part.
-    return "yellow" if outcome.reason and isinstance(outcome, WorkflowOutcome) else "green"
+    # An execution that is kept is whole; a workflow or folder with a reason is read in part.
+    partly = outcome.reason and not isinstance(outcome, ExecutionOutcome)
+    return "yellow" if partly or (isinstance(outcome, FolderOutcome) and not _taken(outcome)) else "green"
+
+
+def _say_what_is_empty(console: Console, folders: Sequence[FolderOutcome]) -> None:
+    empty = sorted(o.target.id for o in folders if o.listed and not _taken(o))
+    if empty:
+        where = "it" if len(folders) == 1 else ", ".join(empty)
+        doubt = "is the ID right? do include, exclude and labels match?"
+        console.say(f"  nothing is watched in {where}: {doubt}")
+
+
+def _taken(outcome: FolderOutcome) -> int:
+    """Return how many workflows of a folder are watched."""
+    return sum(map(outcome.target.takes, outcome.found))
 
 
 def _execution_row(outcome: ExecutionOutcome) -> tuple[str, ...]:
@@ -135,9 +152,10 @@ def _last_run(outcome: WorkflowOutcome) -> str:
 def _folder_row(outcome: FolderOutcome) -> tuple[str, ...]:
     if not outcome.listed:
         return ("failed", outcome.target.id, _code(outcome), _failure(outcome))
-    taken = sum(map(outcome.target.takes, outcome.found))
+    taken = _taken(outcome)
     some = "" if taken == len(outcome.found) else f", {taken} of them watched"
-    return ("ok", outcome.target.id, _code(outcome), counted(len(outcome.found), "workflow") + some)
+    partly = f"; read in part: {_failure(outcome)}" if outcome.reason else ""
+    return ("ok", outcome.target.id, _code(outcome), counted(len(outcome.found), "workflow") + some + partly)
 
 
 def _code(outcome: Outcome) -> str:
@@ -148,13 +166,27 @@ def _failure(outcome: Outcome) -> str:
     return f"{outcome.reason}: {outcome.message}"
 
 
-def calls_per_day(collection: Collection, interval: float, *, history: bool) -> int:
+def say_calls(
+    console: Console, collection: Collection, interval: float, *, history: bool, window: float
+) -> None:
+    """Say about how many calls a day a scrape every `interval` seconds makes, and what is counted."""
+    calls = calls_per_day(collection, interval, history=history, window=window)
+    console.say(f"\nat a scrape every {interval:.0f} s this is about {calls:,} calls of the API a day:")
+    kinds = ["folders", "workflows", "executions that are watched by ID", "the error of each failed run"]
+    kinds += ["histories of what runs and of what has ended"] if history else []
+    console.say(f"  {', '.join(kinds)}; with as many runs as in the last {duration_text(window)}")
+
+
+def calls_per_day(collection: Collection, interval: float, *, history: bool, window: float) -> int:
     """Return about how many calls a day a scrape of these targets every `interval` seconds makes.
 
-    A list is taken for one page, and what is under way now for what always is.
+    A list is taken for one page, what is under way now for what always is, and what started within the
+    recent `window`, in seconds, for what does so in each.
     """
     calls = sum(_execution_calls(outcome, interval, 2 if history else 1) for outcome in collection.executions)
-    calls += sum(_workflow_calls(outcome, interval, history=history) for outcome in collection.workflows)
+    for outcome in collection.workflows:
+        calls += _workflow_calls(outcome, interval, history=history)
+        calls += _calls_of_ends(outcome, history=history) * DAY / window
     calls += sum(_calls_while_failing(outcome, interval) for outcome in collection.folders)
     return round(calls)
 
@@ -170,6 +202,15 @@ def _workflow_calls(outcome: WorkflowOutcome, interval: float, *, history: bool)
         return _calls_while_failing(outcome, interval) + DAY / FAILED_RECHECK
     active = sum(group.count for group in outcome.standing.active.values())
     return (1 + (active if history else 0)) * DAY / interval + DAY / INFO_AGE
+
+
+def _calls_of_ends(outcome: WorkflowOutcome, *, history: bool) -> int:
+    """Return the calls for the recent executions that ended: the error of each that failed, and histories."""
+    if not outcome.listed:
+        return 0
+    recent = outcome.standing.recent
+    histories = sum(recent.get(status, 0) for status in ENDS) if history else 0
+    return recent.get(Status.FAILED, 0) + histories
 
 
 def _calls_while_failing(outcome: Outcome, interval: float) -> float:

@@ -13,6 +13,7 @@ from exporter.settings.flags import overrides
 from exporter.simulator import Simulator
 
 FAULT = '{"kind": "status", "code": 503}'
+CONDITIONS = "latency, payload_bytes, page_limit, filters, overlap"
 ITS_OWN = ("config", "auth", "executions", "executions_file", "workflows", "folders")
 """What the demo brings along, whatever else is given."""
 
@@ -40,9 +41,11 @@ def simulate(arguments: argparse.Namespace, out: Console) -> int:
             [
                 ("endpoint", cloud.base_url),
                 ("token", cloud.token),
+                *(("folder", id_) for id_ in cloud.folder_ids),
+                *(("workflow", id_) for folder in cloud.folder_ids for id_ in cloud.workflow_ids(folder)),
                 *(("execution", id_) for id_ in cloud.execution_ids()),
                 ("faults", f"{admin}/faults (GET, POST, DELETE)"),
-                ("conditions", f"{admin}/conditions (GET, POST: latency, payload_bytes)"),
+                ("conditions", f"{admin}/conditions (GET, POST: {CONDITIONS})"),
             ]
         )
         wait_for_the_end(lambda: None)
@@ -97,6 +100,6 @@ def told(out: Console, url: str, cloud: Simulator, unused: Sequence[str]) -> lis
         f"  break it  curl -X POST {faults} -d '{FAULT}'",
         f"  heal it   curl -X DELETE {faults}",
         "",
-        "With a real account:  YC_IAM_TOKEN=$(yc iam create-token) yc-workflow-exporter --execution <ID>",
+        "With a real account:  YC_IAM_TOKEN=$(yc iam create-token) yc-workflow-exporter --folder <ID>",
         "Ctrl-C ends the demo.",
     ]

@@ -15,6 +15,7 @@ log = logging.getLogger("exporter.scrape")
 REMINDER_SECONDS = 3600.0
 MOST_TARGETS = 50_000
 ONE_LINE_EACH = 3
+FOLDER = "folder"
 
 Target = tuple[str, str]
 """Kind and ID of a target: IDs of different kinds may be the same."""
@@ -59,9 +60,9 @@ class OutcomeLog:
                 elif self._is_news(outcome):
                     failed[_what(outcome), outcome.reason, outcome.http_code].append(outcome)
         for (what, _, _), group in failed.items():
-            _tell(logging.WARNING, f"{what} cannot be {_verb(group[0])}", group)
+            _tell(logging.WARNING, f"{what} cannot be {_verb(what)}", group)
         for what, group in recovered.items():
-            _tell(logging.INFO, f"{what} can be {_verb(group[0])} again", group)
+            _tell(logging.INFO, f"{what} can be {_verb(what)} again", group)
         log.debug(
             "collection done",
             extra={"fields": {"targets": len(collection.all), "seconds": round(collection.seconds, 3)}},
@@ -100,13 +101,12 @@ def _what(outcome: Outcome) -> str:
     """Return what cannot be read: the target, or what belongs to it when it was read itself."""
     if isinstance(outcome, ExecutionOutcome):
         return "history of an execution" if outcome.fresh else "execution"
-    if isinstance(outcome, FolderOutcome):
-        return "folder"
-    return "part of a workflow" if outcome.success else "workflow"
+    kind = FOLDER if isinstance(outcome, FolderOutcome) else "workflow"
+    return f"part of a {kind}" if outcome.success else kind
 
 
-def _verb(outcome: Outcome) -> str:
-    return "listed" if isinstance(outcome, FolderOutcome) else "read"
+def _verb(what: str) -> str:
+    return "listed" if what == FOLDER else "read"
 
 
 def _tell(level: int, message: str, outcomes: Iterable[Outcome]) -> None:
@@ -125,4 +125,6 @@ def _fields(outcome: Outcome, ids: str) -> dict[str, object]:
     named: dict[str, object] = {f"{outcome.target.kind}_id": ids}
     if not outcome.reason:
         return named
-    return {**named, "reason": outcome.reason, "http_code": outcome.http_code, "error": outcome.message}
+    # The code of a target that was read is that of its own answer, not of the part that failed.
+    code = {} if outcome.success else {"http_code": outcome.http_code}
+    return {**named, "reason": outcome.reason, **code, "error": outcome.message}

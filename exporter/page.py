@@ -12,6 +12,7 @@ from exporter.outcome import Collection, ExecutionOutcome, FolderOutcome, Outcom
 from exporter.pagerows import (
     COMPLAINTS,
     FAILED,
+    IN_PART,
     NOT_READ,
     complaints,
     execution_rows,
@@ -79,7 +80,7 @@ def is_trouble(collection: Collection, now: float) -> bool:
     return (
         any(state(outcome) in TROUBLE for outcome in collection.executions)
         or any(complaints(outcome, now) for outcome in collection.workflows)
-        or not all(outcome.listed for outcome in collection.folders)
+        or any(outcome.reason or not outcome.listed for outcome in collection.folders)
     )
 
 
@@ -136,8 +137,11 @@ def _executions_summary(executions: Sequence[ExecutionOutcome]) -> str:
 
 def _folders_summary(folders: Sequence[FolderOutcome], *, found: int) -> str:
     failed = sum(not outcome.listed for outcome in folders)
-    if failed:
-        return f"{failed} of {counted(len(folders), 'folder')} cannot be listed"
+    partly = sum(bool(outcome.listed and outcome.reason) for outcome in folders)
+    if failed or partly:
+        number, words = (failed, "cannot be listed") if failed else (partly, IN_PART)
+        others = f", {partly} {IN_PART}" if failed and partly else ""
+        return f"{number} of {counted(len(folders), 'folder')} {words}{others}"
     return f"No workflows in {counted(len(folders), 'folder')}" if folders and not found else ""
 
 

@@ -5,12 +5,14 @@ import signal
 import subprocess
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import fields
 from pathlib import Path
 
 import processes
 import pytest
 
 from exporter.simulator import Fault, FaultRule, Simulator
+from exporter.simulator.conditions import Conditions
 
 
 @pytest.fixture
@@ -82,6 +84,7 @@ def test_check_live_tells_what_each_target_answered(cloud: Simulator) -> None:
     assert good in done.stdout
     assert "not_found (1): There is no such execution" in done.stdout
     assert "calls of the API a day" in done.stdout
+    assert "with as many runs as in the last 1 h 00 min" in done.stdout
     assert "\x1b[" not in done.stdout
 
 
@@ -143,7 +146,24 @@ def test_the_demo_serves_its_simulated_executions(tmp_path: Path) -> None:
     assert all(line.endswith(" 1.0") for line in workflows)
     assert 'yc_workflow_exporter_scrape_failed_targets{kind="folder"} 0.0' in page
     assert "yc_workflow_info{" in page
-    assert f"http://{address}/" in (tmp_path / "demo.log").read_text()
+    told = (tmp_path / "demo.log").read_text()
+    assert f"http://{address}/" in told
+    assert "yc-workflow-exporter --folder <ID>" in told
+
+
+def test_the_simulator_says_what_can_be_watched_and_changed(tmp_path: Path) -> None:
+    """The IDs of every kind and the name of every condition: who tries it has nothing to look up."""
+    file = tmp_path / "simulate.log"
+    command = processes.exporter_command("simulate", "--port=0")
+    with processes.running(command, file, processes.clean_environ()):
+        processes.until(lambda: "payload_bytes" in file.read_text())
+        told = [line.strip() for line in file.read_text().splitlines()]
+    with Simulator() as same:
+        flows = [id_ for folder in same.folder_ids for id_ in same.workflow_ids(folder)]
+        assert [line.split()[1] for line in told if line.startswith("folder ")] == list(same.folder_ids)
+        assert [line.split()[1] for line in told if line.startswith("workflow ")] == flows
+    conditions = ", ".join(field.name for field in fields(Conditions))
+    assert any(line.endswith(f"/conditions (GET, POST: {conditions})") for line in told)
 
 
 @pytest.mark.parametrize("way", ["key", "file", "metadata", "federation"])

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from exporter.console import CallCounter, Console, calls_per_day, report
+from exporter.console import CallCounter, Console, calls_per_day, report, say_calls
 from exporter.outcome import Collection, ExecutionOutcome, FolderOutcome, Outcome, WorkflowOutcome
 from exporter.standing import NOTHING, Group, Run
 from exporter.targets import ExecutionTarget, FolderTarget, Watched, WorkflowTarget
@@ -142,6 +142,10 @@ def test_one_kind_alone_needs_no_heading() -> None:
         ),
         (folder("order-a", "order-b", "x", include=("order-*",)), "3 workflows, 2 of them watched"),
         (folder("a"), "1 workflow"),
+        (
+            replace(folder("a", "b"), reason="bad_response", message="the list: 1 left out"),
+            "2 workflows; read in part: bad_response: the list: 1 left out",
+        ),
         (replace(unlisted("connection", 0), message="refused"), "failed  dfq-x  -  -  connection: refused"),
     ],
 )
@@ -150,12 +154,37 @@ def test_a_line_says_all_that_is_known(outcome: Outcome, words: str) -> None:
     assert said(outcome)[0].endswith(words)
 
 
-def test_a_workflow_that_is_read_in_part_is_no_failure_and_not_all_well() -> None:
+@pytest.mark.parametrize(
+    "outcome",
+    [
+        replace(listed(), reason="timeout", message="an execution of it: 5 s"),
+        replace(folder("a"), reason="bad_response", message="the list: 1 left out"),
+        folder(),
+        folder("a", include=("b",)),
+    ],
+)
+def test_what_is_read_in_part_or_empty_is_no_failure_and_not_all_well(outcome: Outcome) -> None:
     """Yellow: it does not fail the command, and it is to be seen."""
     stream = Terminal()
-    partly = replace(listed(), reason="timeout", message="an execution of it: 5 s")
-    report(Console(stream, {}), collection(partly))
+    report(Console(stream, {}), collection(outcome))
     assert "\x1b[33mok" in stream.getvalue()
+
+
+def test_a_folder_in_which_nothing_is_watched_ends_with_a_question() -> None:
+    """A wrong ID is answered like an empty folder, so whoever meant another is asked."""
+    doubt = "is the ID right? do include, exclude and labels match?"
+    assert said(folder()) == ["  ok  b1g-a  200  0 workflows", f"  nothing is watched in it: {doubt}"]
+    assert said(folder("a", include=("b",))) == [
+        "  ok  b1g-a  200  1 workflow, 0 of them watched",
+        f"  nothing is watched in it: {doubt}",
+    ]
+
+
+def test_of_several_folders_the_empty_ones_are_named() -> None:
+    """Those with workflows, and those that cannot be listed, are not asked about."""
+    empty = replace(folder(), target=FolderTarget("b1g-empty"))
+    lines = said(folder("a"), empty, folder_lost())
+    assert lines[3].startswith("  nothing is watched in b1g-empty: is the ID right?")
 
 
 @pytest.mark.parametrize(
@@ -220,4 +249,38 @@ def test_the_calls_of_a_day_follow_from_what_each_target_is(
 
     A workflow takes one more every 15 minutes, and with history one for each active execution.
     """
-    assert calls_per_day(collection(outcome), 30.0, history=history) == calls
+    assert calls_per_day(collection(outcome), 30.0, history=history, window=3600.0) == calls
+
+
+@pytest.mark.parametrize(
+    ("window", "history", "calls"), [(3600.0, False, 24), (3600.0, True, 24 * 7), (43_200.0, True, 14)]
+)
+def test_the_runs_of_the_recent_window_are_taken_for_those_of_every_window(
+    window: float, calls: int, *, history: bool
+) -> None:
+    """One call for the error of each that failed, and with history one for each that ended."""
+    recent = {Status.FINISHED: 4, Status.FAILED: 1, Status.STOPPED: 1, Status.RUNNING: 9, Status.UNKNOWN: 9}
+    outcome = replace(listed(running=0), standing=replace(NOTHING, recent=recent))
+    quiet = collection(replace(outcome, standing=NOTHING))
+    base = calls_per_day(quiet, 30.0, history=history, window=window)
+    assert calls_per_day(collection(outcome), 30.0, history=history, window=window) - base == calls
+
+
+def test_runs_of_a_workflow_that_cannot_be_listed_cost_nothing() -> None:
+    """What is only remembered of it is not asked about."""
+    outcome = replace(unlisted(), standing=replace(NOTHING, recent={Status.FAILED: 100}))
+    assert calls_per_day(collection(outcome), 30.0, history=True, window=3600.0) == 2880 + 288
+
+
+@pytest.mark.parametrize("history", [False, True])
+def test_the_estimate_says_what_it_counts(*, history: bool) -> None:
+    """Who plans by it knows what it is of; histories are named where they are read."""
+    stream = io.StringIO()
+    say_calls(Console(stream, {}), collection(folder("a")), 30.0, history=history, window=3600.0)
+    histories = ", histories of what runs and of what has ended" if history else ""
+    assert stream.getvalue().splitlines() == [
+        "",
+        "at a scrape every 30 s this is about 2,880 calls of the API a day:",
+        "  folders, workflows, executions that are watched by ID, the error of each failed run"
+        f"{histories}; with as many runs as in the last 1 h 00 min",
+    ]

@@ -94,6 +94,10 @@ def folder(reason: str = "") -> FolderOutcome:
             (folder("timeout"), folder()), "folder_id",
             ["folder cannot be listed", "folder can be listed again"],
         ),
+        (
+            (replace(folder("bad_response"), listed=True), folder()), "folder_id",
+            ["part of a folder cannot be read", "part of a folder can be read again"],
+        ),
     ],
 )  # fmt: skip
 def test_each_kind_is_told_in_its_own_words(
@@ -111,6 +115,17 @@ def test_each_kind_is_told_in_its_own_words(
         told(log, caplog, outcome)
         lines += [(record.getMessage(), record.__dict__["fields"][field]) for record in caplog.records]
     assert lines == [(message, "a") for message in messages]
+
+
+@pytest.mark.parametrize("outcome", [workflow("forbidden", listed=True), workflow("forbidden")])
+def test_a_target_that_was_read_has_no_code_beside_what_failed_of_it(
+    outcome: WorkflowOutcome, caplog: pytest.LogCaptureFixture, told_clock: ToldClock
+) -> None:
+    """The 200 of its list would contradict the message; a target that failed has the code of its failure."""
+    code = 200 if outcome.listed else 403
+    told(OutcomeLog(told_clock), caplog, replace(outcome, http_code=code, message="HTTP 403"))
+    fields = {"workflow_id": "a", "reason": "forbidden", "error": "HTTP 403"}
+    assert caplog.records[0].__dict__["fields"] == fields | ({} if outcome.listed else {"http_code": 403})
 
 
 def test_the_same_id_of_another_kind_is_another_target(

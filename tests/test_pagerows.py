@@ -30,6 +30,7 @@ from exporter.yandex.workflows import Schedule, WorkflowState
 
 FINE = standing(Status.FINISHED, success=NOW - 180)
 BAD = standing(Status.FAILED)
+PARTLY = replace(folder("b1g-partly"), reason="bad_response", message="the list: 1 left out")
 
 
 def rendered(*outcomes: ExecutionOutcome | WorkflowOutcome | FolderOutcome) -> str:
@@ -224,6 +225,11 @@ WATCHED: list[tuple[tuple[ExecutionOutcome | WorkflowOutcome | FolderOutcome, ..
     ),
     ((folder(),), "No workflows in 1 folder"),
     ((lost_folder("x"),), "1 of 1 folder cannot be listed"),
+    (
+        (workflow("a", FINE), execution("a"), folder(), PARTLY),
+        "1 workflow watched: all fine; 1 execution watched: all fine; 1 of 2 folders read in part",
+    ),
+    ((PARTLY, lost_folder("x")), "1 of 2 folders cannot be listed, 1 read in part"),
 ]
 
 
@@ -271,6 +277,7 @@ def test_a_debugged_probe_says_what_was_not_read_in_time() -> None:
         (unlisted("dfq-1"), "dfq-1  NOT READ  403  forbidden: HTTP 403"),
         (folder("b1g-1", details("a", "b")), "b1g-1  LISTED  200  1 workflow"),
         (lost_folder("b1g-1"), "b1g-1  NOT READ  403  forbidden: HTTP 403"),
+        (PARTLY, "b1g-partly  LISTED  200  0 workflows  bad_response: the list: 1 left out"),
     ],
 )
 def test_a_debugged_probe_shows_targets_of_every_kind(outcome: Outcome, line: str) -> None:
