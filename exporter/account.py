@@ -23,7 +23,6 @@ from exporter.standing import (
     Exemplar,
     Group,
     Key,
-    Run,
     Standing,
 )
 from exporter.statefile import Change
@@ -36,6 +35,8 @@ OVERLAP = 600.0
 LONGEST_RUN = 172_800.0
 """Seconds that an execution may run: what started earlier cannot change any more."""
 MOST_RECORDS = 100_000
+MOST_OPEN = 20_000
+"""Executions of a workflow that may be active, or owe something, at once."""
 MOST_STEPS_OVER = 1000
 MOST_UNSEEN = 10
 """Lists that do not show an ended execution without a start before it is forgotten."""
@@ -104,11 +105,11 @@ class Account:
         if self._is_settled(execution):
             self._remember_for_a_while(execution, look)
             return False
-        if self._started_since(execution, look):
+        if self._is_since(execution.started_at, look):
             self._add(("started",))
         if not execution.status.terminal:
             self._put(execution.id, Record(execution.status, execution.started_at))
-        elif self._ended_since(execution, look):
+        elif self._is_since(execution.ended_at, look):
             self._complete(execution, max_steps, None)
         else:
             self._remember_for_a_while(execution, look)
@@ -174,10 +175,13 @@ class Account:
         if known != self.facts.steps:
             self._change(steps=MappingProxyType(known))
 
-    def complete(self, look: Look, max_steps: int | None, now: float) -> None:
-        """Take that a look has shown all there is; forget what no later one will count again."""
+    def complete(self, look: Look, max_steps: int | None, now: float) -> int:
+        """Take that a look has shown all there is; forget what no later one will count again.
+
+        Returns how many executions were given up that had not ended for all that is known.
+        """
         facts = self.facts
-        # A start in the future would keep the next lists from what starts until then.
+        # What starts while the look goes on may be on a page that has passed, or never.
         newest = facts.newest if look.newest is None else later(facts.newest, min(look.newest, look.began))
         reach = look.since if newest is None else newest - OVERLAP
         floor = reach if facts.floor is None else max(facts.floor, reach)
@@ -187,6 +191,7 @@ class Account:
             for id_ in [id_ for id_ in self._open if self.records[id_].owes_steps]:
                 self._put(id_, replace(self.records[id_], owes_steps=False))
         self._forget(min(floor, now - look.window), look.shown)
+        return self._let_go(look.began)
 
     def open(self) -> tuple[tuple[str, Record], ...]:
         """Return the executions that are still to be asked for: active, or owing something."""
@@ -223,15 +228,8 @@ class Account:
             return execution.status.terminal
         return self.facts.floor is not None and execution.started_at <= self.facts.floor
 
-    def _started_since(self, execution: Execution, look: Look) -> bool:
-        """Whether an execution that is seen for the first time started after the first look."""
-        return self._is_since(execution.started_at, look)
-
-    def _ended_since(self, execution: Execution, look: Look) -> bool:
-        """Whether an execution that is seen for the first time ended after the first look."""
-        return self._is_since(execution.ended_at, look)
-
     def _is_since(self, at: float | None, look: Look) -> bool:
+        """Whether the start or end of what is seen for the first time lies after the first look."""
         if self.facts.looked:
             return at is None or self.facts.baseline is None or at > self.facts.baseline
         return at is not None and look.instant is not None and at > look.instant
@@ -276,17 +274,9 @@ class Account:
         self._put(execution.id, Record(status, execution.started_at, owes_class, max_steps is not None))
 
     def _note_last(self, execution: Execution) -> None:
-        """Take the newest start and the newest ends; the order in which they are told does not matter."""
-        facts, end = self.facts, execution.ended_at
-        told: dict[str, Any] = {"last_started": later(facts.last_started, execution.started_at)}
-        if end is not None and execution.duration is not None:
-            if facts.last_completed is None or end > facts.last_completed.end:
-                told["last_completed"] = Run(execution.status, end, execution.duration)
-            if execution.status is Status.FINISHED:
-                told["last_success"] = later(facts.last_success, end)
-            if execution.status is Status.FAILED:
-                told["last_failure"] = later(facts.last_failure, end)
-        self._change(**told)
+        facts = self.facts.noting(execution)
+        if facts is not self.facts:
+            self.facts, self._facts_to_save = facts, True
 
     def _forget(self, before: float, shown: set[str]) -> None:
         """Forget what has ended and started before an instant; with too much left, raise the floor."""
@@ -303,6 +293,23 @@ class Account:
             for started, id_ in sorted(ended)[: excess + MOST_RECORDS // 10]:
                 self._put(id_, None)
                 self._change(floor=max(self.facts.floor or 0.0, started))
+
+    def _let_go(self, now: float) -> int:
+        """Give up what is in an unknown state for longer than any execution runs, and what is too much."""
+        oldest = now - LONGEST_RUN - SETTLED
+        gone = [
+            id_
+            for id_ in self._open
+            if (record := self.records[id_]).status is Status.UNKNOWN
+            and record.started is not None
+            and record.started < oldest
+        ]
+        gone += list(self._open)[: max(0, len(self._open) - len(gone) - MOST_OPEN)]
+        for id_ in gone:
+            self.classify(id_, "OTHER")
+            record = self.records[id_]
+            self._put(id_, replace(record, owes_steps=False) if record.status.terminal else None)
+        return len(gone)
 
     def _put(self, execution_id: str, record: Record | None) -> None:
         self._records_to_save.add(execution_id)

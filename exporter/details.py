@@ -1,6 +1,6 @@
 """Asks for what a workflow's list does not say: active executions it did not show, error codes, histories."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from functools import partial
 
@@ -10,25 +10,20 @@ from exporter.ledger import Ledger
 from exporter.looks import Seen
 from exporter.memory import FAILED_RECHECK
 from exporter.outcome import WorkflowOutcome
-from exporter.patience import Patience
+from exporter.patience import Patience, is_hopeless
 from exporter.records import Record
 from exporter.targets import WorkflowTarget
 from exporter.yandex.calls import Clock
 from exporter.yandex.client import WorkflowsClient
-from exporter.yandex.errors import (
-    ApiError,
-    BadRequest,
-    BadResponse,
-    Forbidden,
-    NotFound,
-    NotSent,
-    Unauthorized,
-)
+from exporter.yandex.errors import ApiError, BudgetSpent, NotFound, NotSent, Unauthorized
 from exporter.yandex.history import History
 
-LASTING = (Forbidden, BadRequest, BadResponse)
+HISTORY = "/history"
 MOST_STEPS = 10_000
 """Steps of one history that are looked at; how many get series is for the ledger."""
+
+
+_Work = Callable[[WorkflowTarget, str, Flight], ApiError | None]
 
 
 class Details:
@@ -55,44 +50,37 @@ class Details:
     def begin(self, target: WorkflowTarget, seen: Seen, flight: Flight) -> None:
         """Hand the flight the work that a look leaves; histories come after all the rest."""
         wanted = [
-            (id_, record)
+            id_
             for id_, record in seen.open
             if record.owes_class or (not record.status.terminal and id_ not in seen.look.shown)
         ]
-        self._tell_of_resting(target, (id_ for id_, _ in wanted), flight)
-        flight.enqueue(
-            Job(target, partial(self._read, target, id_, record), self._patience.waited(id_))
-            for id_, record in wanted
-            if not self._patience.rests(id_)
-        )
+        flight.enqueue(self._jobs(target, self._read, wanted, flight))
         if self._max_steps is None:
             return
-        active = sum(not record.status.terminal for _, record in seen.open)
-        flight.amend(target, lambda outcome: replace(outcome, histories_missing=active))
-        self._begin_steps(target, seen.open, flight)
+        active = [id_ for id_, record in seen.open if not record.status.terminal]
+        owing = [id_ for id_, record in seen.open if record.owes_steps]
+        flight.amend(target, lambda outcome: replace(outcome, histories_missing=len(active)))
+        self._begin_steps(target, [*owing, *active], flight)
 
-    def _tell_of_resting(self, target: WorkflowTarget, keys: Iterable[str], flight: Flight) -> None:
-        """Say what is wrong with those that are not asked for now because of it."""
+    def _begin_steps(self, target: WorkflowTarget, ids: Iterable[str], flight: Flight) -> None:
+        flight.enqueue_behind(self._jobs(target, self._steps, map(_history, ids), flight))
+
+    def _jobs(self, target: WorkflowTarget, work: _Work, keys: Iterable[str], flight: Flight) -> list[Job]:
+        """Return the work for what is to be asked for now; say what is wrong with the rest."""
+        jobs = []
         for key in keys:
             error = self._patience.error(key)
             if error is not None:
                 _tell(target, key, error, flight)
+            elif not self._patience.rests(key):
+                jobs.append(Job(target, partial(work, target, key), self._patience.waited(key)))
+        return jobs
 
-    def _begin_steps(
-        self, target: WorkflowTarget, wanted: Iterable[tuple[str, Record]], flight: Flight
-    ) -> None:
-        wanted = [each for each in wanted if each[1].owes_steps or not each[1].status.terminal]
-        self._tell_of_resting(target, (_history(id_) for id_, _ in wanted), flight)
-        flight.enqueue_behind(
-            Job(target, partial(self._steps, target, id_, record), self._patience.waited(_history(id_)))
-            for id_, record in wanted
-            if not self._patience.rests(_history(id_))
-        )
-
-    def _read(
-        self, target: WorkflowTarget, execution_id: str, record: Record, flight: Flight
-    ) -> ApiError | None:
-        """Ask for one execution."""
+    def _read(self, target: WorkflowTarget, execution_id: str, flight: Flight) -> ApiError | None:
+        """Ask for one execution, unless another scrape has done so meanwhile."""
+        record = self._ledger.record(target.id, execution_id)
+        if record is None or (record.status.terminal and not record.owes_class):
+            return NotSent("nothing is left to ask for")
         self._patience.ask(execution_id, self._pause(record))
         try:
             execution = self._client.execution(execution_id, flight.budget)
@@ -103,9 +91,8 @@ class Details:
         flight.amend(target, lambda outcome: outcome.with_unread(unread))
         if execution.status.terminal:
             self._patience.forget(execution_id)
-            if self._max_steps is not None and not record.status.terminal:
-                ended = replace(record, status=execution.status, owes_steps=True)
-                self._begin_steps(target, [(execution_id, ended)], flight)
+            if self._max_steps is not None:
+                self._begin_steps(target, [execution_id], flight)
         return None
 
     def _pause(self, record: Record) -> float:
@@ -114,48 +101,57 @@ class Details:
         return FAILED_RECHECK if record.started is not None and record.started < oldest else 0.0
 
     def _unread(self, target: WorkflowTarget, execution_id: str, error: ApiError, flight: Flight) -> None:
+        tries = 0 if isinstance(error, BudgetSpent) else self._patience.fail(execution_id, error)
         if isinstance(error, NotFound):
-            self._ledger.miss(target.id, execution_id)
+            if tries:
+                self._ledger.miss(target.id, execution_id)
             self._ledger.give_up(target.id, execution_id)
-            self._patience.ask(execution_id, FAILED_RECHECK)
             return
-        if isinstance(error, LASTING) and self._patience.fail(execution_id, error):
+        if is_hopeless(error, tries):
             self._ledger.give_up(target.id, execution_id)
         _tell(target, execution_id, error, flight)
 
-    def _steps(
-        self, target: WorkflowTarget, execution_id: str, record: Record, flight: Flight
-    ) -> ApiError | None:
+    def _steps(self, target: WorkflowTarget, key: str, flight: Flight) -> ApiError | None:
         """Ask for one history. That histories are refused says nothing of the token, for or against it."""
-        nothing = NotSent("histories are refused")
+        nothing = NotSent("nothing is asked for")
+        execution_id = key.removesuffix(HISTORY)
+        record = self._ledger.record(target.id, execution_id)
+        if record is None or (record.status.terminal and not record.owes_steps):
+            return nothing
         if flight.histories_refused is not None or self._max_steps is None:
             return nothing
-        self._patience.ask(_history(execution_id))
+        self._patience.ask(key)
         try:
             history = self._client.history(execution_id, MOST_STEPS, flight.budget)
         except Unauthorized as error:
             flight.histories_refused = error
-            _tell(target, _history(execution_id), error, flight)
+            _tell(target, key, error, flight)
             return nothing
         except ApiError as error:
-            lasting = isinstance(error, LASTING) and self._patience.fail(_history(execution_id), error)
-            if lasting or isinstance(error, NotFound):
+            tries = 0 if isinstance(error, BudgetSpent) else self._patience.fail(key, error)
+            if isinstance(error, NotFound) or is_hopeless(error, tries):
                 self._ledger.settle_steps(target.id, execution_id, None, self._max_steps)
-            _tell(target, _history(execution_id), error, flight)
+            _tell(target, key, error, flight)
             return error
+        self._learn_steps(target, execution_id, record, history, flight)
+        return None
+
+    def _learn_steps(
+        self, target: WorkflowTarget, execution_id: str, record: Record, history: History, flight: Flight
+    ) -> None:
+        max_steps = self._max_steps or 0
         if record.status.terminal:
             self._patience.forget(_history(execution_id))
-            self._ledger.settle_steps(target.id, execution_id, history, self._max_steps)
+            self._ledger.settle_steps(target.id, execution_id, history, max_steps)
             flight.amend(target, lambda outcome: outcome.with_unread(history.unread))
         else:
-            self._ledger.admit(target.id, history.steps, self._max_steps)
+            self._ledger.admit(target.id, history.steps, max_steps)
             flight.amend(target, lambda outcome: _with_active_steps(outcome, history))
-        return None
 
 
 def _history(execution_id: str) -> str:
     """Return the key of a history, beside that of its execution."""
-    return f"{execution_id}/history"
+    return execution_id + HISTORY
 
 
 def _tell(target: WorkflowTarget, key: str, error: ApiError, flight: Flight) -> None:

@@ -6,17 +6,15 @@ from dataclasses import replace
 from functools import partial
 
 from exporter.flight import Flight, Job
-from exporter.memory import FAILED_RECHECK, Memory, Record
+from exporter.memory import FAILED_RECHECK, Memory, Remembered
 from exporter.outcome import ExecutionOutcome
 from exporter.targets import ExecutionTarget
 from exporter.yandex.calls import Clock
 from exporter.yandex.client import WorkflowsClient
 from exporter.yandex.errors import (
+    LASTING,
     ApiError,
-    BadRequest,
-    BadResponse,
     BudgetSpent,
-    Forbidden,
     NotFound,
     NotSent,
     Unauthorized,
@@ -25,8 +23,6 @@ from exporter.yandex.history import History
 
 TERMINAL_RECHECK = 3600.0
 """Seconds after which an execution that ended is asked for again, to notice its deletion."""
-LASTING = {NotFound.reason, Forbidden.reason, BadRequest.reason, BadResponse.reason}
-"""Failures that asking again at once will not mend."""
 
 
 class Executions:
@@ -87,8 +83,8 @@ class Executions:
         """Ask for one execution and remember the outcome; what was not sent has none."""
         asked, generation = self._clock.monotonic(), self._memory.generation
 
-        def record(outcome: ExecutionOutcome) -> Record[ExecutionOutcome]:
-            return Record(outcome, asked, self._ask_after(outcome))
+        def record(outcome: ExecutionOutcome) -> Remembered[ExecutionOutcome]:
+            return Remembered(outcome, asked, self._ask_after(outcome))
 
         try:
             outcome = self._fetched(target, flight)
@@ -132,7 +128,7 @@ class Executions:
         return replace(history, runs=())
 
     def _failed(
-        self, target: ExecutionTarget, error: ApiError, last: Record[ExecutionOutcome] | None
+        self, target: ExecutionTarget, error: ApiError, last: Remembered[ExecutionOutcome] | None
     ) -> ExecutionOutcome:
         """Say what failed; an execution that ended keeps its data, unless it is gone."""
         failed = ExecutionOutcome(
@@ -157,7 +153,7 @@ class Executions:
         if outcome.fresh and not outcome.reason:
             return now + TERMINAL_RECHECK * self._jitter.uniform(0.9, 1.1)
         # A history that could not be read for a passing reason is asked for at the next collection.
-        passing = outcome.fresh and outcome.reason not in LASTING
+        passing = outcome.fresh and outcome.reason not in {error.reason for error in LASTING}
         return now if passing else now + FAILED_RECHECK
 
 

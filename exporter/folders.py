@@ -6,7 +6,7 @@ from functools import partial
 
 from exporter.discovery import Discovery
 from exporter.flight import Flight, Job
-from exporter.memory import FAILED_RECHECK, Memory, Record
+from exporter.memory import FAILED_RECHECK, Memory, Remembered
 from exporter.outcome import FolderOutcome
 from exporter.targets import FolderTarget, WorkflowTarget
 from exporter.yandex.calls import Budget, Clock
@@ -105,7 +105,7 @@ class Folders:
 
     def _remember(self, outcome: FolderOutcome, asked: float, generation: int) -> None:
         gone = outcome.reason == NotFound.reason and not outcome.listed
-        record = Record(outcome, asked, self._clock.monotonic() + (FAILED_RECHECK if gone else 0.0))
+        record = Remembered(outcome, asked, self._clock.monotonic() + (FAILED_RECHECK if gone else 0.0))
         self._memory.update(outcome.target.id, lambda _: record, generation)
 
     def _failed(self, target: FolderTarget, error: ApiError) -> FolderOutcome:

@@ -10,14 +10,13 @@ from exporter.cron import BadCron, Cron
 from exporter.memory import FAILED_RECHECK
 from exporter.yandex.calls import Budget, Clock
 from exporter.yandex.client import WorkflowsClient
-from exporter.yandex.errors import ApiError, BadRequest, BadResponse, Forbidden, NotFound, NotSent
+from exporter.yandex.errors import LASTING, ApiError, NotFound, NotSent
 from exporter.yandex.workflows import Workflow
 
 log = logging.getLogger(__name__)
 
 INFO_AGE = 900.0
 """Seconds after which a workflow is asked for again."""
-LASTING = (NotFound, Forbidden, BadRequest, BadResponse)
 MOST = 10_000
 
 

@@ -13,6 +13,7 @@ from exporter.account import LONGEST_RUN, Account
 from exporter.records import SETTLED, Facts, Look, Record
 from exporter.standing import NOTHING, Standing
 from exporter.statefile import Change, Saved, StateError, StateFile
+from exporter.statepath import MOVE
 from exporter.yandex.history import History
 from exporter.yandex.models import Execution, Step
 from exporter.yandex.workflows import Workflow
@@ -40,8 +41,9 @@ class Ledger:
         self._touched: set[str] = set()
         self._gone: set[str] = set()
         self._trouble = ""
-        for workflow_id, saved in (file.load() if file else {}).items():
-            self._accounts[workflow_id] = _restored(saved)
+        if file is not None:
+            for workflow_id, saved in file.load().items():
+                self._accounts[workflow_id] = _restored(saved, f"{file.path}, workflow {workflow_id:.150}")
 
     def look(self, workflow_id: str, now: float, *, reach: float, window: float, again: bool) -> Look:
         """Return a look that has yet to read its first page.
@@ -70,13 +72,25 @@ class Ledger:
         """Take that a look has read its last page; return what is to be asked for beside it."""
         with self._lock:
             account = self._account(look.workflow_id)
-            account.complete(look, max_steps, now)
+            let_go = account.complete(look, max_steps, now)
             self._accounts.move_to_end(look.workflow_id)
             while len(self._accounts) > self._size:
                 gone, _ = self._accounts.popitem(last=False)
                 self._touched.discard(gone)
                 self._gone.add(gone)
-            return account.open()
+            still_open = account.open()
+        if let_go:
+            fields = {"workflow_id": look.workflow_id, "executions": let_go}
+            log.warning(
+                "executions given up: of an unknown state for long, or too many", extra={"fields": fields}
+            )
+        return still_open
+
+    def record(self, workflow_id: str, execution_id: str) -> Record | None:
+        """Return what is remembered of an execution."""
+        with self._lock:
+            account = self._accounts.get(workflow_id)
+            return account.records.get(execution_id) if account else None
 
     def learn(self, workflow_id: str, execution: Execution, max_steps: int | None) -> tuple[str, ...]:
         """Take the answer about one execution; return the fields that could not be read, if it is news."""
@@ -166,10 +180,10 @@ class Ledger:
         self._trouble = trouble
 
 
-def _restored(saved: Saved) -> Account:
+def _restored(saved: Saved, where: str) -> Account:
     try:
         account = Account(Facts.of(saved.facts) if saved.facts else None)
         account.restore({id_: Record.of(row) for id_, row in saved.records.items()}, saved.totals)
-    except (KeyError, TypeError, ValueError, IndexError) as error:
-        raise StateError(f"the state file holds what this exporter does not write: {error}") from None
+    except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
+        raise StateError(f"the state file {where}: not what this exporter writes ({error}); {MOVE}") from None
     return account

@@ -7,7 +7,9 @@ import threading
 from collections import OrderedDict
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from http import HTTPStatus
 
+from exporter.account import OVERLAP
 from exporter.ledger import Ledger
 from exporter.records import Look, Record
 from exporter.yandex.calls import Budget, Clock
@@ -36,8 +38,9 @@ class Seen:
 class Looks:
     """Reads lists into the ledger. Times in seconds.
 
-    `_lock` guards `_begun`, the looks that are to go on, and `_complete`, the workflows of which a look has
-    been completed; both bounded. `_filter` is the way that works, and the instant until which it is kept to.
+    `_lock` guards `_begun`, the looks that are to go on, `_complete`, the workflows of which a look has been
+    completed, and `_filters`: where a filter was refused, the way that works, and until when it is kept to
+    (monotonic). All are bounded.
     """
 
     def __init__(
@@ -59,7 +62,7 @@ class Looks:
         self._lock = threading.Lock()
         self._begun: OrderedDict[str, Look] = OrderedDict()
         self._complete: OrderedDict[str, None] = OrderedDict()
-        self._filter = (0, float("-inf"))
+        self._filters: OrderedDict[str, tuple[int, float]] = OrderedDict()
 
     def read(self, workflow_id: str, budget: Budget) -> Seen:
         """Read a list to its end; raises ApiError, and then what was read is not lost."""
@@ -87,19 +90,21 @@ class Looks:
         with self._lock:
             begun = self._begun.pop(workflow_id, None)
             again = workflow_id in self._complete
-        if begun is not None:
-            begun.resumed = True
+        if begun is not None and (begun.first or self._clock.time() - begun.began < OVERLAP):
+            begun.shown.clear()
             return begun
         return self._ledger.look(
             workflow_id, self._clock.time(), reach=self._lookback, window=self._window, again=again
         )
 
     def _suspend(self, look: Look, error: ApiError) -> None:
-        """Keep a look to go on with, unless it is the page itself that was refused."""
+        """Keep a look to go on with, unless its page itself was refused or another look got further."""
         if not look.token or isinstance(error, BadRequest | BadResponse):
             return
         with self._lock:
-            self._begun[look.workflow_id] = look
+            other = self._begun.get(look.workflow_id)
+            if other is None or other.pages < look.pages:
+                self._begun[look.workflow_id] = look
             while len(self._begun) > MOST_LOOKS:
                 self._begun.popitem(last=False)
 
@@ -113,18 +118,31 @@ class Looks:
         """Read the next page; the first one in the first way to filter that is not refused."""
         if look.token:
             return self._list(look, budget)
-        way, until = self._filter
         refused: BadRequest | None = None
-        for look.filter_way in range(way if self._clock.monotonic() < until else 0, len(FILTERS)):
+        for way in range(self._way(look.workflow_id), len(FILTERS)):
+            look.filter_way = way
             try:
                 page = self._list(look, budget)
             except BadRequest as error:
+                if error.http_code != HTTPStatus.BAD_REQUEST:
+                    raise
                 refused = refused or error
             else:
                 if refused is not None:
-                    self._filter = (look.filter_way, self._clock.monotonic() + FILTER_AGE)
+                    self._keep_to(look)
                 return page
         raise refused or BadResponse("no way to list is left")
+
+    def _way(self, workflow_id: str) -> int:
+        with self._lock:
+            way, until = self._filters.get(workflow_id, (0, 0.0))
+        return way if self._clock.monotonic() < until else 0
+
+    def _keep_to(self, look: Look) -> None:
+        with self._lock:
+            self._filters[look.workflow_id] = (look.filter_way, self._clock.monotonic() + FILTER_AGE)
+            while len(self._filters) > MOST_LOOKS * 10:
+                self._filters.popitem(last=False)
 
     def _list(self, look: Look, budget: Budget) -> Page[Execution]:
         since = datetime.fromtimestamp(max(0, int(look.since)), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -17,7 +17,7 @@ Kind = TypeVar("Kind", bound=Outcome)
 
 
 @dataclass(frozen=True, slots=True)
-class Record(Generic[Kind]):
+class Remembered(Generic[Kind]):
     """The last outcome of a target; `asked` and `ask_after` are monotonic instants.
 
     Before `ask_after` the target is not asked for again.
@@ -37,7 +37,7 @@ class Memory(Generic[Kind]):
     def __init__(self, size: int = 20_000) -> None:
         self._size = size
         self._lock = threading.Lock()
-        self._records: OrderedDict[str, Record[Kind]] = OrderedDict()
+        self._records: OrderedDict[str, Remembered[Kind]] = OrderedDict()
         self._weight = 0
         self._generation = 0
 
@@ -47,7 +47,7 @@ class Memory(Generic[Kind]):
         with self._lock:
             return self._generation
 
-    def get(self, target_id: str) -> Record[Kind] | None:
+    def get(self, target_id: str) -> Remembered[Kind] | None:
         """Return what is remembered of a target."""
         with self._lock:
             record = self._records.get(target_id)
@@ -70,7 +70,7 @@ class Memory(Generic[Kind]):
     def update(
         self,
         target_id: str,
-        make: Callable[[Record[Kind] | None], Record[Kind]],
+        make: Callable[[Remembered[Kind] | None], Remembered[Kind]],
         generation: int | None = None,
     ) -> Kind:
         """Replace a record by one made of it, and forget what was used least if there is no room.
@@ -100,7 +100,7 @@ class Memory(Generic[Kind]):
         """Let everything be asked for at once; what is known stays until then."""
         self._ask_again(lambda _: True)
 
-    def _drop(self, target_id: str) -> Record[Kind] | None:
+    def _drop(self, target_id: str) -> Remembered[Kind] | None:
         record = self._records.pop(target_id, None)
         self._weight -= record.outcome.weight if record else 0
         return record

@@ -1,4 +1,4 @@
-"""When single executions were last asked for, and how often in vain."""
+"""When single executions were last asked for, how often in vain, and when to ask again."""
 
 import threading
 from collections import OrderedDict
@@ -6,10 +6,14 @@ from dataclasses import dataclass, replace
 
 from exporter.memory import FAILED_RECHECK
 from exporter.yandex.calls import Clock
-from exporter.yandex.errors import ApiError
+from exporter.yandex.errors import LASTING, ApiError
 
+FIRST_PAUSE = 10.0
+"""Seconds after a failure that may pass; doubles with each, up to FAILED_RECHECK."""
 MOST_TRIES = 12
-"""Answers in vain, five minutes apart, after which an execution is given up: an hour."""
+"""Answers that will not change, five minutes apart, after which it is time to give up: an hour."""
+MOST_PASSING = 288
+"""The same for failures that may pass: a day."""
 MOST = 100_000
 
 
@@ -20,7 +24,7 @@ class Attempt:
     `error` is why it is left alone, if something is wrong with it.
     """
 
-    asked: float
+    asked: float = float("-inf")
     tries: int = 0
     until: float = float("-inf")
     error: ApiError | None = None
@@ -39,18 +43,42 @@ class Patience:
 
     def waited(self, key: str) -> float:
         """Return the instant since which a key has waited; who was never asked for waits the longest."""
-        attempt = self._get(key)
-        return float("-inf") if attempt is None else attempt.asked
+        return self._get(key).asked
 
     def rests(self, key: str) -> bool:
         """Whether a key is to be left alone."""
-        attempt = self._get(key)
-        return attempt is not None and self._clock.monotonic() < attempt.until
+        return self._clock.monotonic() < self._get(key).until
 
     def error(self, key: str) -> ApiError | None:
         """Return why a key is left alone, if something is wrong with it."""
         attempt = self._get(key)
-        return attempt.error if attempt is not None and self._clock.monotonic() < attempt.until else None
+        return attempt.error if self._clock.monotonic() < attempt.until else None
+
+    def ask(self, key: str, pause: float = 0.0) -> None:
+        """Note that a key is asked for now, and not again before so many seconds."""
+        now = self._clock.monotonic()
+        with self._lock:
+            last = self._attempts.get(key, Attempt())
+            self._put(key, replace(last, asked=now, until=max(last.until, now + pause)))
+
+    def fail(self, key: str, error: ApiError) -> int:
+        """Note a failure and let the key rest; return how many there were, 0 if another has just noted it."""
+        now = self._clock.monotonic()
+        with self._lock:
+            last = self._attempts.get(key, Attempt())
+            if last.error is not None and now < last.until:
+                return 0
+            tries = last.tries + 1
+            pause = FAILED_RECHECK
+            if not isinstance(error, LASTING):
+                pause = min(pause, FIRST_PAUSE * 2.0 ** min(last.tries, 10))
+            self._put(key, Attempt(now, tries, now + pause, error))
+            return tries
+
+    def forget(self, key: str) -> None:
+        """Take that nothing more is wanted of a key, or that all is well with it."""
+        with self._lock:
+            self._attempts.pop(key, None)
 
     def ask_missing_again(self) -> None:
         """Let what is left alone because something is wrong be asked for at once."""
@@ -59,28 +87,17 @@ class Patience:
                 if attempt.error is not None:
                     self._attempts[key] = replace(attempt, until=float("-inf"))
 
-    def ask(self, key: str, pause: float = 0.0) -> None:
-        """Note that a key is asked for now, and not again before so many seconds."""
-        now = self._clock.monotonic()
+    def _get(self, key: str) -> Attempt:
         with self._lock:
-            last = self._attempts.pop(key, Attempt(now))
-            self._attempts[key] = replace(last, asked=now, until=now + pause, error=None)
-            while len(self._attempts) > MOST:
-                self._attempts.popitem(last=False)
+            return self._attempts.get(key, Attempt())
 
-    def fail(self, key: str, error: ApiError) -> bool:
-        """Note that asking again at once is of no use; return whether it is time to give up."""
-        now = self._clock.monotonic()
-        with self._lock:
-            tries = self._attempts.get(key, Attempt(now)).tries + 1
-            self._attempts[key] = Attempt(now, tries, now + FAILED_RECHECK, error)
-        return tries >= MOST_TRIES
+    def _put(self, key: str, attempt: Attempt) -> None:
+        self._attempts[key] = attempt
+        self._attempts.move_to_end(key)
+        while len(self._attempts) > MOST:
+            self._attempts.popitem(last=False)
 
-    def forget(self, key: str) -> None:
-        """Take that nothing more is wanted of a key."""
-        with self._lock:
-            self._attempts.pop(key, None)
 
-    def _get(self, key: str) -> Attempt | None:
-        with self._lock:
-            return self._attempts.get(key)
+def is_hopeless(error: ApiError, tries: int) -> bool:
+    """Whether it is time to give up after so many failures, of which this is the last."""
+    return tries >= (MOST_TRIES if isinstance(error, LASTING) else MOST_PASSING)

@@ -1,7 +1,7 @@
 """What must be remembered to count no execution twice: of each one, of its workflow, of a look at it."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any, Self
 
@@ -45,7 +45,7 @@ class Record:
     def of(cls, row: Iterable[Any]) -> Self:
         """Read it from a JSON array."""
         status, started, owes_class, owes_steps, missing = row
-        return cls(Status(status), started, bool(owes_class), bool(owes_steps), int(missing))
+        return cls(Status(status), _number(started), bool(owes_class), bool(owes_steps), int(missing))
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +68,22 @@ class Facts:
     steps: Mapping[str, tuple[str, str]] = field(default_factory=lambda: MappingProxyType({}))
     workflow: Workflow | None = None
 
+    def noting(self, execution: Execution) -> Self:
+        """Return them with the newest start and ends, whatever the order in which executions are told."""
+        end, last = execution.ended_at, self.last_completed
+        if end is not None and execution.duration is not None and (last is None or end > last.end):
+            last = Run(execution.status, end, execution.duration)
+        success = end if execution.status is Status.FINISHED else None
+        failure = end if execution.status is Status.FAILED else None
+        told = replace(
+            self,
+            last_started=later(self.last_started, execution.started_at),
+            last_completed=last,
+            last_success=later(self.last_success, success),
+            last_failure=later(self.last_failure, failure),
+        )
+        return self if told == self else told
+
     def to_json(self) -> dict[str, Any]:
         """Return them as a JSON object."""
         plain = {name: getattr(self, name) for name in self.__slots__}
@@ -80,11 +96,12 @@ class Facts:
     def of(cls, plain: Mapping[str, Any]) -> Self:
         """Read them from a JSON object."""
         run = plain["last_completed"]
-        last = None if run is None else Run(Status(run[0]), run[1], run[2])
+        last = None if run is None else Run(Status(run[0]), float(run[1]), float(run[2]))
         steps = {id_: (str(type_), str(title)) for id_, (type_, title) in plain["steps"].items()}
         workflow = None if plain["workflow"] is None else Workflow.of(plain["workflow"])
+        times = ("baseline", "newest", "floor", "last_started", "last_success", "last_failure")
         known = {"last_completed": last, "steps": MappingProxyType(steps), "workflow": workflow}
-        return cls(**{**plain, **known})
+        return cls(**{**plain, **{name: _number(plain[name]) for name in times}, **known})
 
 
 @dataclass(slots=True)
@@ -92,9 +109,9 @@ class Look:
     """One reading of a workflow's list, from its first page to its last, over several scrapes if need be.
 
     `since` and `began` are Unix seconds, `window` seconds; `first`: nothing has been counted yet.
-    `filter_way` is how its filter is written. `newest` is the newest start that was shown until the look was
-    `resumed`: what starts while it goes on may be on a page that has passed. `latest` is the newest time of
-    the first page. Only who has begun it changes it.
+    `filter_way` is how its filter is written, `newest` the newest start that was shown, `latest` the newest
+    time of the first page; `shown` are the executions that have not ended, or not started, which the pages of
+    this scrape have shown. Only who has begun it changes it.
     """
 
     workflow_id: str
@@ -108,7 +125,6 @@ class Look:
     skipped: int = 0
     latest: float | None = None
     newest: float | None = None
-    resumed: bool = False
     shown: set[str] = field(default_factory=set)
 
     def served(self, at: float | None, now: float) -> None:
@@ -121,10 +137,10 @@ class Look:
 
     def show(self, execution: Execution) -> None:
         """Note an execution of a page, for `newest`, `latest` and `shown`."""
-        self.shown.add(execution.id)
         started, ended = execution.started_at, execution.ended_at
-        if not self.resumed:
-            self.newest = later(self.newest, started)
+        if not execution.status.terminal or started is None:
+            self.shown.add(execution.id)
+        self.newest = later(self.newest, started)
         if not self.pages:
             self.latest = later(later(self.latest, started), ended)
 
@@ -137,6 +153,13 @@ class Look:
     def baseline(self) -> float:
         """What ended no later than this had ended before this look; told to the looks after it."""
         return max(min(self.latest or 0.0, self.began), self.began - SKEW)
+
+
+def _number(value: Any) -> float | None:
+    """Return what a file holds of an instant; raises TypeError or ValueError for what is none."""
+    if isinstance(value, str):
+        raise TypeError("a text where an instant should be")
+    return None if value is None else float(value)
 
 
 def later(known: float | None, told: float | None) -> float | None:

@@ -93,6 +93,11 @@ class StateFile:
                 self._connection.close()
                 raise
 
+    @property
+    def path(self) -> Path:
+        """The file's path."""
+        return self._path
+
     def load(self) -> dict[str, Saved]:
         """Return what is kept, by workflow id; raises StateError if a row cannot be read."""
         with translated(self._path):

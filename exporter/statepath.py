@@ -97,6 +97,9 @@ def translated(path: Path) -> Iterator[None]:
         yield
     except sqlite3.Error as error:
         raise StateError(_reason(path, error)) from error
+    except UnicodeDecodeError as error:
+        # What SQLite says of a corrupt file may quote bytes of it.
+        raise StateError(f"the state file {path} is corrupt (unreadable text): {MOVE}") from error
 
 
 def _reason(path: Path, error: sqlite3.Error) -> str:

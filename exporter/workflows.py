@@ -10,7 +10,7 @@ from exporter.flight import Flight, Job
 from exporter.infos import Info, Infos
 from exporter.ledger import Ledger
 from exporter.looks import Looks, Seen
-from exporter.memory import FAILED_RECHECK, Memory, Record
+from exporter.memory import FAILED_RECHECK, Memory, Remembered
 from exporter.outcome import WorkflowOutcome
 from exporter.standing import NOTHING
 from exporter.targets import WorkflowTarget
@@ -133,7 +133,7 @@ class Workflows:
         if isinstance(outcome, WorkflowOutcome):
             gone = outcome.reason == NotFound.reason and not outcome.listed
             ask_after = self._clock.monotonic() + (FAILED_RECHECK if gone else 0.0)
-            self._memory.update(target.id, lambda _: Record(outcome, asked, ask_after), generation)
+            self._memory.update(target.id, lambda _: Remembered(outcome, asked, ask_after), generation)
 
     def _inform(self, target: WorkflowTarget, flight: Flight) -> ApiError | None:
         """Ask for the workflow itself."""

@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 
 from exporter.account import LONGEST_RUN, OVERLAP
 from exporter.ledger import Ledger
-from exporter.records import Look, Record
+from exporter.records import Facts, Look, Record
 from exporter.standing import ACTIVE, Run, Standing
-from exporter.statefile import Change, Saved, StateError, StateFile
+from exporter.statefile import Change, StateError, StateFile
 from exporter.yandex.history import History, StepRun
 from exporter.yandex.models import ErrorDetail, Execution, Status, Step, StepStatus
 from exporter.yandex.workflows import Workflow, WorkflowState
@@ -89,6 +89,7 @@ class Trial:
     clock_error: float = 0.0
     lives: list[Life] = field(default_factory=list)
     late: list[Execution] = field(default_factory=list)
+    open_looks: list[tuple[Look, list[list[Execution]]]] = field(default_factory=list)
     first_look: float | None = None
     shown: Counter[tuple[str, ...]] = field(default_factory=Counter)
 
@@ -104,6 +105,7 @@ class Trial:
     def kill(self) -> None:
         """End the exporter without a goodbye; what it has not written is lost. Start it again."""
         self.file.close()
+        self.open_looks.clear()
         self.open()
 
     @property
@@ -141,15 +143,35 @@ class Trial:
         self.chance.shuffle(seen)
         return seen
 
-    def look(self, *, broken: bool = False) -> None:
-        """Read the list page by page, with repetitions; perhaps not to its end, perhaps with late answers."""
+    def begin(self) -> tuple[Look, list[list[Execution]]]:
+        """Ask for a list: its pages repeat a little of each other."""
         look = self.ledger.look(W, self.told, reach=REACH, window=WINDOW, again=self.again)
+        look.served(float(int(self.now)), self.told)
         found = self.visible(look.since)
         size = self.chance.randint(1, 5) if self.first_look is not None else max(1, len(found))
-        pages = [found[max(0, n - 1) : n + size] for n in range(0, len(found), size)]
+        return look, [found[max(0, n - 1) : n + size] for n in range(0, len(found), size)] or [[]]
+
+    def begin_another(self) -> None:
+        """Begin a look beside others, of another scrape or a probe."""
+        if self.first_look is not None and len(self.open_looks) < 3:
+            self.open_looks.append(self.begin())
+
+    def turn_page(self) -> None:
+        """Let one of the looks under way have its next page, as it was when it was asked for."""
+        if self.open_looks:
+            look, pages = self.chance.choice(self.open_looks)
+            self.ledger.page(look, pages.pop(0), None)
+            if not pages:
+                self.open_looks.remove((look, pages))
+                self.ask(self.ledger.complete(look, None, self.told), look)
+
+    def look(self, *, broken: bool = False) -> None:
+        """Read the list page by page; perhaps not to its end, perhaps with late answers."""
+        look, pages = self.begin()
+        found = [execution for page in pages for execution in page]
         if broken:
             pages = pages[: len(pages) // 2]
-        for page in pages or [[]]:
+        for page in pages:
             self.ledger.page(look, page, None)
         self.late += self.chance.sample(found, min(2, len(found)))
         if broken:
@@ -189,6 +211,8 @@ class Trial:
         """Wait until everything has ended and is known."""
         self.now = max([self.now, *(max(life.end, life.visible) for life in self.lives)]) + 1
         self.chance = random.Random(0)
+        while self.open_looks:
+            self.turn_page()
         for _ in range(20):
             self.look()
         self.page()
@@ -203,7 +227,10 @@ class Trial:
         return +counts
 
 
-ACTS = ("start", "start", "pass_time", "pass_time", "look", "look", "broken", "page", "kill", "stale", "step")
+ACTS = (
+    "start", "start", "pass_time", "pass_time", "look", "look", "broken", "page", "kill", "stale", "step",
+    "begin", "turn", "turn", "turn",
+)  # fmt: skip
 
 
 def acted(trial: Trial, acts: list[str]) -> None:
@@ -217,6 +244,8 @@ def acted(trial: Trial, acts: list[str]) -> None:
         "kill": trial.kill,
         "stale": trial.stale_answers,
         "step": trial.step_clock,
+        "begin": trial.begin_another,
+        "turn": trial.turn_page,
     }
     for act in acts:
         deeds[act]()
@@ -487,13 +516,30 @@ def test_what_a_folder_says_of_a_workflow_outlives_a_restart(tmp_path: Path) -> 
     assert (found.id, found.folder_id, found.name, found.labels) == (W, "b1g", "name", (("team", "x"),))
 
 
-def test_a_file_with_rows_that_mean_nothing_stops_the_start(tmp_path: Path) -> None:
-    """It is told, and nothing is overwritten."""
+FACTS = dict.fromkeys(Facts.__slots__) | {"looked": True, "steps": {}}
+ROWS = (
+    Change(W, facts={"looked": True}),
+    Change(W, facts={**FACTS, "unheard": 1}),
+    Change(W, facts={**FACTS, "steps": []}),
+    Change(W, facts={**FACTS, "floor": "yesterday"}),
+    Change(W, facts={**FACTS, "last_completed": [6, None, 1]}),
+    Change(W, facts={**FACTS, "workflow": {"name": "no id"}}),
+    Change(W, facts=FACTS, records={"e": (2, "yesterday", False, False, 0)}),
+    Change(W, facts=FACTS, records={"e": (99, 1.0, False, False, 0)}),
+    Change(W, facts=FACTS, records={"e": (2,)}),
+)
+
+
+@pytest.mark.parametrize("change", ROWS, ids=str)
+def test_a_file_with_rows_that_mean_nothing_stops_the_start(change: Change, tmp_path: Path) -> None:
+    """It is told with path, workflow and remedy, and nothing is overwritten."""
     file = StateFile(tmp_path / "state.db")
-    file.write([Change(W, facts={"looked": True, "unheard": 1})])
-    with pytest.raises(StateError, match="does not write"):
+    file.write([change])
+    before = file.load()
+    with pytest.raises(StateError, match=r"state\.db, workflow dfqworkflow: not what .* move it") as told:
         Ledger(file, lambda: None)
-    assert file.load() == {W: Saved({"looked": True, "unheard": 1}, {}, {})}
+    assert "\n" not in str(told.value)
+    assert file.load() == before
 
 
 def names(ledger: Ledger) -> Iterator[str]:

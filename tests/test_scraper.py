@@ -9,7 +9,7 @@ from conftest import ToldClock
 from processes import until
 from test_failures import TARGETS, by_id, scraper
 
-from exporter.memory import Memory, Record
+from exporter.memory import Memory, Remembered
 from exporter.outcome import Collection, ExecutionOutcome
 from exporter.scraper import Scraper
 from exporter.simulator import Fault, FaultRule, Simulator
@@ -199,9 +199,9 @@ def test_the_latest_collection_is_that_of_the_same_targets_and_not_old(cloud: Si
     assert made.latest(Watched(TARGETS[:1]), PATIENT) is None
 
 
-def failed(name: str, asked: float) -> Record[ExecutionOutcome]:
+def failed(name: str, asked: float) -> Remembered[ExecutionOutcome]:
     """Return the record of a call that failed."""
-    return Record(ExecutionOutcome(ExecutionTarget(name), 0.0, reason="timeout"), asked, float("-inf"))
+    return Remembered(ExecutionOutcome(ExecutionTarget(name), 0.0, reason="timeout"), asked, float("-inf"))
 
 
 @pytest.mark.parametrize(("seconds", "place"), [(30.0, 19), (90.0, 0)])
@@ -274,7 +274,7 @@ class Breaking(Memory[ExecutionOutcome]):
     def update(
         self,
         target_id: str,
-        make: Callable[[Record[ExecutionOutcome] | None], Record[ExecutionOutcome]],
+        make: Callable[[Remembered[ExecutionOutcome] | None], Remembered[ExecutionOutcome]],
         generation: int | None = None,
     ) -> ExecutionOutcome:
         """Break, or do what a memory does."""
@@ -302,7 +302,7 @@ def test_the_memory_forgets_what_was_used_least() -> None:
         entries = [{"id": f"step-{n}"} for n in range(steps)]
         history = History.from_json({"execution": {"id": name}, "entries": entries}, steps)
         outcome = ExecutionOutcome(ExecutionTarget(name), 0.0, history=history)
-        memory.update(name, lambda _: Record(outcome, 0.0, 0.0))
+        memory.update(name, lambda _: Remembered(outcome, 0.0, 0.0))
 
     def kept(names: str) -> str:
         return "".join(name for name in names if memory.get(name))
@@ -330,7 +330,7 @@ def test_two_who_write_at_once_lose_nothing() -> None:
         together.wait(10)
         for _ in range(200):
             memory.update(
-                "a", lambda last: Record(ExecutionOutcome(ExecutionTarget("a"), 0.0), 0.0, _next(last))
+                "a", lambda last: Remembered(ExecutionOutcome(ExecutionTarget("a"), 0.0), 0.0, _next(last))
             )
 
     with ThreadPoolExecutor(8) as pool:
@@ -340,5 +340,5 @@ def test_two_who_write_at_once_lose_nothing() -> None:
     assert record.ask_after == 1600
 
 
-def _next(last: Record[ExecutionOutcome] | None) -> float:
+def _next(last: Remembered[ExecutionOutcome] | None) -> float:
     return 1.0 + (last.ask_after if last else 0.0)

@@ -504,6 +504,96 @@ def test_steps_of_workflows(cloud: Simulator, told_clock: ToldClock) -> None:
     } in info
 
 
+@pytest.mark.parametrize("method", ["Workflow.Get", "Execution.Get", "Execution.GetHistory"])
+def test_a_part_that_cannot_be_read_is_told_as_long_as_that_lasts(
+    cloud: Simulator, told_clock: ToldClock, caplog: pytest.LogCaptureFixture, method: str
+) -> None:
+    """At each scrape, also while it is left alone; the log has one line, and one at the end."""
+    run(cloud, 1, ago(told_clock, 8000), "RUNNING")
+    run(cloud, 2, ago(told_clock, 10))
+    desk = watching(cloud, told_clock, workflows=[FLOW], history={"enabled": True})
+    desk.page()
+    told_clock.sleep(INFO_AGE * 1.2)
+    cloud.faults.add(FaultRule(Fault.STATUS, code=403, method=method))
+    with caplog.at_level(logging.INFO):
+        for scrapes in range(1, 15):
+            page = desk.page()
+            assert value(page, "scrape_success", workflow_id=FLOW) == 1
+            assert value(page, "exporter_scrape_errors_total", reason="forbidden") == scrapes
+            told_clock.sleep(30)
+        cloud.faults.clear()
+        told_clock.sleep(FAILED_RECHECK)
+        desk.page()
+    told = [record.message for record in caplog.records if record.name == "exporter.scrape"]
+    assert told == ["part of a workflow cannot be read", "part of a workflow can be read again"]
+
+
+def test_steps_under_way_that_are_not_known_are_not_shown_as_none(
+    cloud: Simulator, told_clock: ToldClock
+) -> None:
+    """A history that cannot be read leaves a gap, not a 0."""
+    cloud.add_stream(FLOW, interval=60.0, run=(50.0, 50.0), failing=0, stopped=0, paused=0)
+    desk = watching(cloud, told_clock, workflows=[FLOW], history={"enabled": True})
+    desk.page()
+    for _ in range(3):
+        told_clock.sleep(45)
+        page = desk.page()
+    at = {"workflow_id": FLOW, "step_id": "reserve"}
+    assert value(page, "active_steps", **at) is not None
+    cloud.faults.add(FaultRule(Fault.STATUS, code=501, method="Execution.GetHistory"))
+    told_clock.sleep(10)
+    page = desk.page()
+    assert value(page, "active_executions", workflow_id=FLOW, status="RUNNING") == 1
+    assert value(page, "active_steps", **at) is None
+    assert value(page, "steps_completed_total", status="COMPLETED", **at) is not None
+
+
+def test_a_reload_keeps_what_is_known_of_workflows(cloud: Simulator, told_clock: ToldClock) -> None:
+    """Names and schedules stay on the page though they cannot be asked for then, and cost no call."""
+    cloud.update_workflow(FLOW, cron="0 3 * * ? *", timezone="")
+    desk = watching(cloud, told_clock)
+    desk.page()
+    cloud.clear_calls()
+    desk.application.reload()
+    page = desk.page()
+    assert value(page, "schedule_next_timestamp_seconds", workflow_id=FLOW) is not None
+    assert calls(cloud) == {"Execution.List": 2}
+
+
+def test_a_stray_404_of_a_workflow_that_its_folder_lists_costs_little(
+    cloud: Simulator, told_clock: ToldClock
+) -> None:
+    """It is told, and only the schedule is missing."""
+    cloud.faults.add(FaultRule(Fault.STATUS, code=404, method="Workflow.Get"))
+    page = watching(cloud, told_clock, workflows=[], folders=[cloud.folder_id]).page()
+    assert value(page, "scrape_success", workflow_id=FLOW) == 1
+    assert value(page, "state", workflow_id=FLOW, state="ACTIVE") == 1
+    assert value(page, "exporter_scrape_errors_total", reason="not_found") == 2
+
+
+def test_what_a_folder_leaves_out_is_told(cloud: Simulator, told_clock: ToldClock) -> None:
+    """Workflows that say they belong to another folder are not watched, and somebody hears of it."""
+    desk = watching(cloud, told_clock, workflows=[], folders=[cloud.folder_id])
+    runtime = desk.application.runtime()
+    cloud.faults.add(FaultRule(Fault.WRONG_ID, method="Workflow.List", value="not an id!"))
+    collection = runtime.scraper.collect(runtime.watched(), Budget.of(5.0, told_clock))
+    (folder,) = collection.folders
+    assert folder.success
+    assert (folder.reason, folder.message[:18]) == ("bad_response", "the list: left out")
+
+
+def test_a_search_is_told_as_well(
+    cloud: Simulator, told_clock: ToldClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Where only /sd lists a folder, the log and the counts say that it cannot."""
+    desk = watching(cloud, told_clock, workflows=[], folders=[cloud.folder_id])
+    runtime = desk.application.runtime()
+    cloud.faults.add(FaultRule(Fault.STATUS, code=403, method="Workflow.List"))
+    runtime.scraper.collect(runtime.watched(), Budget.of(5.0, told_clock), searching=True)
+    assert "folder cannot be listed" in caplog.text
+    assert value(desk.page(), "exporter_scrape_errors_total", reason="forbidden") == 2
+
+
 def test_histories_that_are_refused_cost_nothing_else(cloud: Simulator, told_clock: ToldClock) -> None:
     """The executions are counted; the steps when histories are to be had again."""
     desk = watching(cloud, told_clock, history={"enabled": True})

@@ -135,6 +135,8 @@ KINDS: tuple[type[ApiError], ...] = (
     Unreachable, TlsFailed, CallTimeout, BudgetSpent, NotFound, Unauthorized, Forbidden,
     RateLimited, ServerError, BadRequest, BadResponse, AuthFailed,
 )  # fmt: skip
+LASTING = (NotFound, Forbidden, BadRequest, BadResponse)
+"""Errors that asking again at once will not mend."""
 REASONS = tuple(kind.reason for kind in KINDS)
 REMEDIES = {kind.reason: kind.remedy for kind in KINDS}
 """What a person can do, by reason."""
