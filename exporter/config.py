@@ -155,7 +155,7 @@ class History(Section):
         default=False, description="Also read the steps of each execution: one more call for each."
     )
     max_steps: Annotated[int, whole(0, 10_000)] = Field(
-        200, description="Steps of an execution that get series of their own."
+        200, description="Steps of an execution, and step names of a workflow, that get series of their own."
     )
 
 
