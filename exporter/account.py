@@ -26,6 +26,7 @@ from exporter.standing import (
     Standing,
 )
 from exporter.statefile import Change
+from exporter.unsaved import Unsaved
 from exporter.yandex.history import History
 from exporter.yandex.models import NANOS, Execution, Status, Step, StepStatus
 from exporter.yandex.workflows import Workflow
@@ -57,10 +58,7 @@ class Account:
         self.totals: dict[Key, int] = {}
         self.exemplars: dict[float, Exemplar] = {}
         self.saved: Mapping[Key, int] = {}
-        self._records_to_save: set[str] = set()
-        self._totals_to_save: set[Key] = set()
-        self._facts_to_save = False
-        self._all_to_save = False
+        self._unsaved = Unsaved()
         self._open: dict[str, None] = {}
         self._over: set[str] = set()
         self._unseen: Counter[str] = Counter()
@@ -72,28 +70,18 @@ class Account:
         self.saved = dict(totals)
         self._open = {id_: None for id_, record in self.records.items() if not record.settled}
 
-    def unsaved(self, workflow_id: str) -> Change | None:
-        """Return what a file does not have yet; None if it has all."""
-        if not (self._records_to_save or self._totals_to_save or self._facts_to_save):
-            return None
-        everything = self._all_to_save
-        records, totals = self.records, self.totals
-        rows = {id_: records.get(id_) for id_ in (records if everything else self._records_to_save)}
-        return Change(
-            workflow_id,
-            facts=self.facts.to_json() if everything or self._facts_to_save else None,
-            totals={key: totals[key] for key in (totals if everything else self._totals_to_save)},
-            records={id_: row.to_json() if row else None for id_, row in rows.items()},
-            forgotten=everything,
-        )
+    def hand_over(self, workflow_id: str) -> Change | None:
+        """Return what is to be written to the file, None if nothing is."""
+        return self._unsaved.hand_over(workflow_id, self.facts, self.totals, self.records)
 
-    def save(self) -> None:
-        """Note that the file has all; `saved` are the totals that it has."""
-        if self._totals_to_save:
-            self.saved = dict(self.totals)
-        self._records_to_save.clear()
-        self._totals_to_save.clear()
-        self._facts_to_save = self._all_to_save = False
+    def saved_as(self, change: Change) -> None:
+        """Take that a change has been written: now its totals may be shown."""
+        if change.totals:
+            self.saved = {**self.saved, **change.totals}
+
+    def not_saved(self, change: Change) -> None:
+        """Take that a change has not been written."""
+        self._unsaved.take_back(change)
 
     def see(self, execution: Execution, look: Look, max_steps: int | None) -> bool:
         """Take what a list shows of an execution; say whether it is news."""
@@ -276,7 +264,8 @@ class Account:
     def _note_last(self, execution: Execution) -> None:
         facts = self.facts.noting(execution)
         if facts is not self.facts:
-            self.facts, self._facts_to_save = facts, True
+            self.facts = facts
+            self._unsaved.fact()
 
     def _forget(self, before: float, shown: set[str]) -> None:
         """Forget what has ended and started before an instant; with too much left, raise the floor."""
@@ -312,11 +301,7 @@ class Account:
         return len(gone)
 
     def _put(self, execution_id: str, record: Record | None) -> None:
-        self._records_to_save.add(execution_id)
-        if len(self._records_to_save) > MOST_RECORDS:
-            # A file that cannot be written for long is then written whole.
-            self._all_to_save = True
-            self._records_to_save = {execution_id}
+        self._unsaved.record(execution_id)
         if record is None:
             self.records.pop(execution_id, None)
             self._unseen.pop(execution_id, None)
@@ -330,7 +315,7 @@ class Account:
     def _add(self, key: Key, by: int = 1) -> None:
         if by:
             self.totals[key] = self.totals.get(key, 0) + by
-            self._totals_to_save.add(key)
+            self._unsaved.total(key)
 
     def _observe(self, prefix: Key, bounds: tuple[float, ...], seconds: float) -> float:
         """Count a duration; return the bound of its bucket."""
@@ -343,4 +328,4 @@ class Account:
         changed = {name: value for name, value in facts.items() if getattr(self.facts, name) != value}
         if changed:
             self.facts = replace(self.facts, **changed)
-            self._facts_to_save = True
+            self._unsaved.fact()

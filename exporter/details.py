@@ -118,7 +118,7 @@ class Details:
         record = self._ledger.record(target.id, execution_id)
         if record is None or (record.status.terminal and not record.owes_steps):
             return nothing
-        if flight.histories_refused is not None or self._max_steps is None:
+        if flight.histories_refused is not None or self._max_steps is None or not flight.claim(key):
             return nothing
         self._patience.ask(key)
         try:

@@ -81,6 +81,7 @@ class Flight:
         self._targets: dict[tuple[str, str], Target] = {_key(target): target for target in watched.all}
         self._sent: Counter[tuple[str, str]] = Counter()
         self._outcomes: dict[tuple[str, str], Outcome] = {}
+        self._claimed: set[str] = set()
         self._broken: dict[tuple[str, str], ApiError] = {}
         self._left = 0
         self._refusal = refusal
@@ -114,6 +115,13 @@ class Flight:
             fresh = [target for target in targets if _key(target) not in self._targets]
             self._targets.update((_key(target), target) for target in fresh)
             return fresh
+
+    def claim(self, what: str) -> bool:
+        """Whether the caller is the first of this flight to see to something."""
+        with self._lock:
+            first = what not in self._claimed
+            self._claimed.add(what)
+            return first
 
     def hire(self, limit: int) -> int:
         """Return how many more workers are wanted now, at most `limit` in all."""

@@ -4,10 +4,13 @@ A page shows only what the file has: counts are written first. What cannot be wr
 lost, and is written with the next page.
 """
 
+import contextlib
 import logging
 import threading
+import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 
 from exporter.account import LONGEST_RUN, Account
 from exporter.records import SETTLED, Facts, Look, Record
@@ -21,13 +24,17 @@ from exporter.yandex.workflows import Workflow
 log = logging.getLogger(__name__)
 
 MOST_WORKFLOWS = 10_000
+SAVE_SECONDS = 0.25
+"""Seconds that a page waits for the file at the least, when its own time is over."""
+CLOSE_SECONDS = 5.0
 
 
 class Ledger:
     """The accounts of all workflows, at most `size`; those not looked at for the longest go first.
 
-    `failed` is called when the file cannot be written. `_lock` guards everything, and is held while the file
-    is written, so that what it has is one moment's truth. Raises StateError if the file cannot be read.
+    `failed` is called when the file cannot be written. `_lock` guards everything but the file, which the one
+    thread of `_writer` has to itself, a batch of one moment's changes at a time; `_writing` is what it is at.
+    Raises StateError if the file cannot be read.
     """
 
     def __init__(
@@ -41,6 +48,8 @@ class Ledger:
         self._touched: set[str] = set()
         self._gone: set[str] = set()
         self._trouble = ""
+        self._writer = ThreadPoolExecutor(1, thread_name_prefix="ledger")
+        self._writing: Future[None] | None = None
         if file is not None:
             for workflow_id, saved in file.load().items():
                 self._accounts[workflow_id] = _restored(saved, f"{file.path}, workflow {workflow_id:.150}")
@@ -134,50 +143,109 @@ class Ledger:
         with self._lock:
             return tuple(a.facts.workflow for a in self._accounts.values() if a.facts.workflow)
 
-    def publish(self, workflow_ids: Iterable[str], now: float, window: float) -> dict[str, Standing]:
-        """Write what is new, then return what a page says of these workflows."""
+    def publish(
+        self, workflow_ids: Iterable[str], now: float, window: float, *, patience: float = SAVE_SECONDS
+    ) -> dict[str, Standing]:
+        """Have what is new written, then return what a page says of these workflows.
+
+        What is not written within `patience` seconds is not shown yet.
+        """
+        self._save(max(patience, SAVE_SECONDS))
         with self._lock:
-            self._write()
             accounts = {id_: self._accounts.get(id_) for id_ in workflow_ids}
             return {id_: a.standing(now, window) if a else NOTHING for id_, a in accounts.items()}
 
     def close(self) -> None:
-        """Write what is new and let go of the file."""
+        """Write what is new, if that does not take too long, and let go of the file."""
+        self._save(CLOSE_SECONDS)
+        self._writer.shutdown(wait=False, cancel_futures=True)
         with self._lock:
-            self._write()
-            if self._file is not None:
+            if self._file is not None and self._writing is None:
                 self._file.close()
 
     def _account(self, workflow_id: str) -> Account:
         self._touched.add(workflow_id)
         return self._accounts.setdefault(workflow_id, Account())
 
-    def _write(self) -> None:
-        touched = {id_: self._accounts[id_] for id_ in self._touched}
-        changes = [Change(id_, forgotten=True) for id_ in self._gone]
-        changes += [change for id_, account in touched.items() if (change := account.unsaved(id_))]
-        if self._file is not None and changes:
-            try:
-                self._file.write(changes)
-            except StateError as error:
-                self._tell(str(error))
+    def _save(self, seconds: float) -> None:
+        """Have what is new written, and wait no longer than this: a disk that stalls holds up no page."""
+        end = time.monotonic() + seconds
+        # What another page has begun to write may not have all of ours.
+        for _ in range(2):
+            writing = self._begin_to_write()
+            if writing is None:
                 return
-        self._tell("")
-        for account in touched.values():
-            account.save()
+            try:
+                writing.result(max(0.0, end - time.monotonic()))
+            except TimeoutError:
+                self._tell(f"writing takes longer than {seconds:.1f} s; look at the disk")
+                return
+
+    def _begin_to_write(self) -> Future[None] | None:
+        with self._lock:
+            if self._writing is not None:
+                return self._writing
+            batch = self._batch()
+            if self._file is None:
+                self._written(batch)
+            elif batch:
+                with contextlib.suppress(RuntimeError):
+                    self._writing = self._writer.submit(self._write, self._file, batch)
+            return self._writing
+
+    def _batch(self) -> list[Change]:
+        """Return what is to be written: who is gone first, since who is gone may have come back."""
+        touched = [(id_, self._accounts[id_]) for id_ in self._touched]
+        batch = [Change(id_, forgotten=True) for id_ in self._gone]
+        batch += [change for id_, account in touched if (change := account.hand_over(id_))]
         self._touched.clear()
         self._gone.clear()
+        return batch
+
+    def _write(self, file: StateFile, batch: list[Change]) -> None:
+        """Write a batch; this is done by a thread of its own."""
+        trouble = ""
+        try:
+            file.write(batch)
+        except StateError as error:
+            trouble = str(error)
+        except Exception as error:
+            log.exception("saving state failed in an unforeseen way")
+            trouble = type(error).__name__
+        with self._lock:
+            self._writing = None
+            if trouble:
+                self._not_written(batch)
+            else:
+                self._written(batch)
+        self._tell(trouble)
+
+    def _written(self, batch: list[Change]) -> None:
+        for change in batch:
+            account = self._accounts.get(change.workflow_id)
+            if account is not None:
+                account.saved_as(change)
+
+    def _not_written(self, batch: list[Change]) -> None:
+        for change in batch:
+            account = self._accounts.get(change.workflow_id)
+            if account is None:
+                self._gone.add(change.workflow_id)
+            else:
+                account.not_saved(change)
+                self._touched.add(change.workflow_id)
 
     def _tell(self, trouble: str) -> None:
         """Count a file that cannot be written, and log when that changes."""
+        with self._lock:
+            before, self._trouble = self._trouble, trouble
         if trouble:
             self._failed()
-        if trouble and trouble != self._trouble:
+        if trouble and trouble != before:
             fields = {"error": trouble}
             log.error("state cannot be saved; counters stand still until it can", extra={"fields": fields})
-        elif self._trouble and not trouble:
+        elif before and not trouble:
             log.info("state is saved again")
-        self._trouble = trouble
 
 
 def _restored(saved: Saved, where: str) -> Account:

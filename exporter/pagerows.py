@@ -74,9 +74,10 @@ class WorkflowRow:
 
 @dataclass(frozen=True, slots=True)
 class FolderRow:
-    """A folder that cannot be listed, as it is shown."""
+    """A folder that cannot be listed, or only in part, as it is shown."""
 
     id: str
+    state: str
     failure: str
     advice: str
     known: str
@@ -119,17 +120,25 @@ def workflow_rows(outcomes: Iterable[WorkflowOutcome], now: float, most: int) ->
 
 
 def folder_rows(outcomes: Iterable[FolderOutcome]) -> list[FolderRow]:
-    """Return the folders that cannot be listed."""
+    """Return the folders that cannot be listed, then those that were read in part."""
     return [
         FolderRow(
             id=outcome.target.id,
-            failure=_failure(outcome),
+            state=IN_PART.upper() if outcome.listed else "NOT LISTED",
+            # The code of a folder that was read is not that of what failed.
+            failure=outcome.reason if outcome.listed else _failure(outcome),
             advice=REMEDIES.get(outcome.reason, ""),
-            known=f"{counted(len(outcome.found), 'workflow')} known from before" if outcome.found else "",
+            known=_known(outcome),
         )
-        for outcome in sorted(outcomes, key=lambda outcome: outcome.target.id)
-        if not outcome.listed
+        for outcome in sorted(outcomes, key=lambda outcome: (outcome.listed, outcome.target.id))
+        if outcome.reason or not outcome.listed
     ]
+
+
+def _known(outcome: FolderOutcome) -> str:
+    if not outcome.found:
+        return ""
+    return counted(len(outcome.found), "workflow") + (" read" if outcome.listed else " known from before")
 
 
 def state_counts(outcomes: Sequence[Outcome]) -> list[tuple[str, int]]:

@@ -1,6 +1,6 @@
 """Reads whole workflows: one list for each, a few calls beside it, and what the ledger makes of them."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from functools import partial
 
@@ -12,7 +12,7 @@ from exporter.ledger import Ledger
 from exporter.looks import Looks, Seen
 from exporter.memory import FAILED_RECHECK, Memory, Remembered
 from exporter.outcome import WorkflowOutcome
-from exporter.standing import NOTHING
+from exporter.standing import NOTHING, Standing
 from exporter.targets import WorkflowTarget
 from exporter.yandex.calls import Clock
 from exporter.yandex.client import WorkflowsClient
@@ -79,7 +79,10 @@ class Workflows:
         targets.sort(key=lambda target: "" if target.id in configured else target.id)
         ids = [target.id for target in targets]
         self._ledger.describe(found.values())
-        standings = {} if flight.searching else self._ledger.publish(ids, self._clock.time(), self._window)
+        standings: Mapping[str, Standing] = {}
+        if not flight.searching:
+            left = flight.budget.remaining()
+            standings = self._ledger.publish(ids, self._clock.time(), self._window, patience=left)
         return tuple(
             replace(
                 self._outcome(target, found.get(target.id), flight),

@@ -26,6 +26,7 @@ ROWS = (
     {"infos"},
     {"memory", "flight", "workers", "ledger", "discovery"},
     {"account"},
+    {"unsaved"},
     {"outcome", "records"},
     {"standing", "statefile", "targets"},
     {"statepath"},

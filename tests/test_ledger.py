@@ -1,8 +1,9 @@
 """The counters equal the truth, in whatever order answers come and whatever happens to the process."""
 
 import random
+import threading
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -489,6 +490,39 @@ def test_a_page_shows_nothing_that_the_file_does_not_have(tmp_path: Path) -> Non
     assert standing(ledger).totals["completed", "FINISHED"] == 1
     file.close()
     assert StateFile(path).load()[W].totals["completed", "FINISHED"] == 1
+
+
+class Stalling(StateFile):
+    """A state file on a disk that takes its time."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path)
+        self.goes_on = threading.Event()
+        self.goes_on.set()
+
+    def write(self, changes: Iterable[Change]) -> None:
+        """Write when the disk goes on."""
+        assert self.goes_on.wait(30)
+        super().write(changes)
+
+
+def test_a_disk_that_stalls_holds_up_no_page(tmp_path: Path) -> None:
+    """The page shows what the file has; when the disk goes on, the next one has the rest, once."""
+    failures: list[None] = []
+    file = Stalling(tmp_path / "state.db")
+    ledger = Ledger(file, lambda: failures.append(None))
+    looked(ledger, execution(1), execution(2))
+    assert standing(ledger).totals == {}
+    file.goes_on.clear()
+    looked(ledger, execution(1, Status.FINISHED, NOW, 5.0), execution(2))
+    assert standing(ledger).totals == {}
+    assert len(failures) == 1
+    looked(ledger, execution(2, Status.FINISHED, NOW, 5.0))
+    assert standing(ledger).totals == {}
+    file.goes_on.set()
+    assert ledger.publish([W], NOW, WINDOW, patience=30.0)[W].totals["completed", "FINISHED"] == 2
+    ledger.close()
+    assert StateFile(tmp_path / "state.db").load()[W].totals["completed", "FINISHED"] == 2
 
 
 def test_a_restart_goes_on_where_the_last_page_was(tmp_path: Path) -> None:

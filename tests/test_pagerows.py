@@ -186,6 +186,15 @@ def test_a_folder_that_cannot_be_listed_is_a_line() -> None:
     assert "b1g-fine" not in html
 
 
+def test_a_folder_that_was_read_in_part_is_a_line() -> None:
+    """It was listed, so it is not told as one that was not; what failed of it is."""
+    html = rendered(replace(PARTLY, found=(details("a", "b"),)), workflow("a", FINE))
+    assert "READ IN PART</span>folder <code" in html
+    assert "<code>bad_response</code>" in html
+    assert "1 workflow read." in html
+    assert "NOT LISTED" not in html
+
+
 def test_a_name_is_text_and_not_markup() -> None:
     """What the configuration calls an execution, or the cloud a workflow, cannot write on the page."""
     script = "<script>alert(1)</script>"
