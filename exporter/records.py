@@ -75,14 +75,19 @@ class Facts:
             last = Run(execution.status, end, execution.duration)
         success = end if execution.status is Status.FINISHED else None
         failure = end if execution.status is Status.FAILED else None
-        told = replace(
-            self,
-            last_started=later(self.last_started, execution.started_at),
-            last_completed=last,
-            last_success=later(self.last_success, success),
-            last_failure=later(self.last_failure, failure),
+        told = (
+            later(self.last_started, execution.started_at),
+            last,
+            later(self.last_success, success),
+            later(self.last_failure, failure),
         )
-        return self if told == self else told
+        # Most executions of a list are no news, and a list may be long.
+        if told == (self.last_started, self.last_completed, self.last_success, self.last_failure):
+            return self
+        started, last, success, failure = told
+        return replace(
+            self, last_started=started, last_completed=last, last_success=success, last_failure=failure
+        )
 
     def to_json(self) -> dict[str, Any]:
         """Return them as a JSON object."""
