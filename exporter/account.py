@@ -194,7 +194,7 @@ class Account:
             if record.status in active and not record.missing:
                 group = active[record.status]
                 active[record.status] = Group(group.count + 1, earlier(group.oldest, record.started))
-            if record.started is not None and record.started > now - window:
+            if record.started is not None and record.started > now - window and not record.missing:
                 recent[record.status] += 1
         return Standing(
             active=active,
@@ -238,10 +238,10 @@ class Account:
         """Take the state of an execution that is remembered; what has ended stays as it is."""
         if known.status.terminal:
             return False
-        if execution.status.terminal:
-            self._complete(execution, max_steps, error_class)
-            return True
         started = known.started if execution.started_at is None else execution.started_at
+        if execution.status.terminal:
+            self._complete(replace(execution, started_at=started), max_steps, error_class)
+            return True
         record = Record(execution.status, started)
         if record != known:
             self._put(execution.id, record)
@@ -269,13 +269,13 @@ class Account:
 
     def _forget(self, before: float, shown: set[str]) -> None:
         """Forget what has ended and started before an instant; with too much left, raise the floor."""
-        gone = [
-            id_
-            for id_, record in self.records.items()
-            if record.settled and (id_ not in shown if record.started is None else record.started <= before)
-        ]
-        for id_ in gone:
-            self._put(id_, None)
+        for id_, record in list(self.records.items()):
+            if record.started is None and record.settled:
+                # It has no time to go by, and an older answer that comes late must not make it new.
+                self._unseen[id_] = 0 if id_ in shown else self._unseen[id_] + 1
+            over = self._unseen[id_] > MOST_UNSEEN if record.started is None else record.started <= before
+            if record.settled and over:
+                self._put(id_, None)
         excess = len(self.records) - MOST_RECORDS
         if excess > 0:
             ended = [(r.started or 0.0, id_) for id_, r in self.records.items() if r.settled]

@@ -87,6 +87,7 @@ class Details:
         except ApiError as error:
             self._unread(target, execution_id, error, flight)
             return error
+        self._patience.succeed(execution_id)
         unread = self._ledger.learn(target.id, execution, self._max_steps)
         flight.amend(target, lambda outcome: outcome.with_unread(unread))
         if execution.status.terminal:
@@ -145,6 +146,7 @@ class Details:
             self._ledger.settle_steps(target.id, execution_id, history, max_steps)
             flight.amend(target, lambda outcome: outcome.with_unread(history.unread))
         else:
+            self._patience.succeed(_history(execution_id))
             self._ledger.admit(target.id, history.steps, max_steps)
             flight.amend(target, lambda outcome: _with_active_steps(outcome, history))
 

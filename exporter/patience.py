@@ -75,8 +75,15 @@ class Patience:
             self._put(key, Attempt(now, tries, now + pause, error))
             return tries
 
+    def succeed(self, key: str) -> None:
+        """Take that all is well with a key; what it failed in before does not count any more."""
+        with self._lock:
+            last = self._attempts.get(key)
+            if last is not None:
+                self._put(key, replace(last, tries=0, error=None))
+
     def forget(self, key: str) -> None:
-        """Take that nothing more is wanted of a key, or that all is well with it."""
+        """Take that nothing more is wanted of a key."""
         with self._lock:
             self._attempts.pop(key, None)
 

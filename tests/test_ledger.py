@@ -339,7 +339,8 @@ def test_an_execution_without_a_start_is_counted_once_however_long_it_is_shown()
     for hours in range(60):
         shown = [ended] if hours % 5 == 0 else []
         looked(ledger, *shown, now=NOW + hours * 3600)
-        ledger.learn(W, execution(1, started=None), None)
+        late = ledger.look(W, NOW, reach=REACH, window=WINDOW, again=True)
+        ledger.page(late, [execution(1, started=None)], None)
     assert standing(ledger).totals["completed", "STOPPED"] == 1
     assert standing(ledger).totals["started",] == 1
 

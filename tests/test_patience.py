@@ -63,6 +63,21 @@ def test_it_is_hopeless_after_an_hour_or_a_day(error: ApiError, tries: int) -> N
     assert is_hopeless(error, tries)
 
 
+def test_what_was_read_well_starts_again(told_clock: ToldClock) -> None:
+    """With no failure to its name, in its old place in the queue."""
+    patience = Patience(told_clock)
+    for _ in range(3):
+        told_clock.sleep(FAILED_RECHECK)
+        patience.fail("a", FOR_GOOD)
+    told_clock.sleep(FAILED_RECHECK)
+    patience.ask("a", 100.0)
+    patience.succeed("a")
+    assert patience.error("a") is None
+    assert patience.waited("a") == told_clock.monotonic()
+    told_clock.sleep(FAILED_RECHECK)
+    assert patience.fail("a", FOR_GOOD) == 1
+
+
 def test_a_reload_asks_at_once_for_what_failed(told_clock: ToldClock) -> None:
     """But not for what rests for no fault."""
     patience = Patience(told_clock)
