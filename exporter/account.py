@@ -174,7 +174,7 @@ class Account:
         reach = look.since if newest is None else newest - OVERLAP
         floor = reach if facts.floor is None else max(facts.floor, reach)
         baseline = facts.baseline if facts.looked else look.baseline
-        self._change(looked=True, newest=newest, floor=floor, baseline=baseline)
+        self._change(looked=True, unfiltered=look.unfiltered, newest=newest, floor=floor, baseline=baseline)
         if max_steps is None:
             for id_ in [id_ for id_ in self._open if self.records[id_].owes_steps]:
                 self._put(id_, replace(self.records[id_], owes_steps=False))
@@ -212,8 +212,8 @@ class Account:
     def _is_settled(self, execution: Execution) -> bool:
         """Whether an execution that is not remembered has been dealt with."""
         if execution.started_at is None:
-            # When it ended, if it has, nothing tells; lists may show it for ever, or never again.
-            return execution.status.terminal
+            # When it ended nothing tells. It is new if the last list would have shown it.
+            return execution.status.terminal and not self.facts.unfiltered
         return self.facts.floor is not None and execution.started_at <= self.facts.floor
 
     def _is_since(self, at: float | None, look: Look) -> bool:
@@ -225,10 +225,10 @@ class Account:
     def _remember_for_a_while(self, execution: Execution, look: Look) -> None:
         """Keep what has ended, uncounted, where a later list may show it or the recent window holds it."""
         started, ended = execution.started_at, execution.ended_at
-        if not execution.status.terminal or started is None:
+        if not execution.status.terminal:
             return
-        recent = started > look.began - look.window
-        doubtful = look.first and (ended is None or ended > look.began - SETTLED)
+        recent = started is None or started > look.began - look.window
+        doubtful = look.first and (ended is None or ended > look.began - look.doubt - SETTLED)
         if recent or doubtful:
             self._put(execution.id, Record(execution.status, started))
 

@@ -72,6 +72,7 @@ class Looks:
             while True:
                 page = self._page(look, budget)
                 look.served(page.served_at, self._clock.time())
+                look.unfiltered = look.unfiltered or _is_unfiltered(page, look)
                 unread += self._ledger.page(look, _recent(page, look), self._max_steps)
                 look.skipped += page.skipped
                 look.token = page.next_token
@@ -148,6 +149,14 @@ class Looks:
         since = datetime.fromtimestamp(max(0, int(look.since)), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
         filter_ = FILTERS[look.filter_way].format(since)
         return self._client.executions(look.workflow_id, budget, filter_=filter_, page_token=look.token)
+
+
+def _is_unfiltered(page: Page[Execution], look: Look) -> bool:
+    """Whether no filter was asked for, or the page shows that none was applied."""
+    since = int(look.since)
+    return not FILTERS[look.filter_way] or any(
+        e.started_at is None or e.started_at <= since for e in page.items
+    )
 
 
 def _recent(page: Page[Execution], look: Look) -> tuple[Execution, ...]:

@@ -13,6 +13,8 @@ SETTLED = 60.0
 """Seconds before the first look at which an execution that has ended needs no remembering."""
 SKEW = 3.0
 """Seconds by which two clocks may differ and still be taken to agree."""
+DOUBT = 3600.0
+"""Seconds by which the cloud's clock may differ from ours if no answer tells the time."""
 GONE = 2
 """How often an execution is not to be found before it is taken for deleted."""
 
@@ -54,10 +56,12 @@ class Facts:
 
     `baseline`: what ended before it had ended before the first look. `newest` is the newest start that
     a complete list has shown, `floor` how far back the next one must reach; both None before the first.
-    `workflow` is what the list of its folder last said of it.
+    `unfiltered`: that list showed what has no start, which a filter hides. `workflow` is what the list of its
+    folder last said of it.
     """
 
     looked: bool = False
+    unfiltered: bool = False
     baseline: float | None = None
     newest: float | None = None
     floor: float | None = None
@@ -116,7 +120,8 @@ class Look:
     `since` and `began` are Unix seconds, `window` seconds; `first`: nothing has been counted yet.
     `filter_way` is how its filter is written, `newest` the newest start that was shown, `latest` the newest
     time of the first page; `shown` are the executions that have not ended, or not started, which the pages of
-    this scrape have shown. Only who has begun it changes it.
+    this scrape have shown; `unfiltered`: the list shows more than was asked for; `doubt` is by how many
+    seconds `began` may be wrong by the cloud's clock. Only who has begun it changes it.
     """
 
     workflow_id: str
@@ -130,6 +135,8 @@ class Look:
     skipped: int = 0
     latest: float | None = None
     newest: float | None = None
+    unfiltered: bool = False
+    doubt: float = DOUBT
     shown: set[str] = field(default_factory=set)
 
     def served(self, at: float | None, now: float) -> None:
@@ -137,7 +144,10 @@ class Look:
 
         Where the two clearly differ it is the cloud's that its times are to be compared with.
         """
-        if not self.pages and at is not None and abs(at + 0.5 - now) > SKEW:
+        if self.pages or at is None:
+            return
+        self.doubt = SKEW
+        if abs(at + 0.5 - now) > SKEW:
             self.began = at + 1
 
     def show(self, execution: Execution) -> None:
@@ -157,7 +167,7 @@ class Look:
     @property
     def baseline(self) -> float:
         """What ended no later than this had ended before this look; told to the looks after it."""
-        return max(min(self.latest or 0.0, self.began), self.began - SKEW)
+        return max(min(self.latest or 0.0, self.began), self.began - self.doubt)
 
 
 def _number(value: Any) -> float | None:

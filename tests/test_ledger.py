@@ -349,8 +349,16 @@ def test_what_has_ended_and_never_started_is_no_news() -> None:
     """A list without a filter may show what was stopped long ago, before it started."""
     ledger = in_memory()
     looked(ledger)
-    looked(ledger, execution(1, Status.STOPPED, None), execution(2, Status.FINISHED, None, 3.0))
-    assert standing(ledger).totals == {}
+    old = [execution(1, Status.STOPPED, None), execution(2, Status.FINISHED, None, 3.0)]
+    for _ in range(2):
+        look = ledger.look(W, NOW, reach=REACH, window=WINDOW, again=True)
+        look.unfiltered = True
+        ledger.page(look, old, None)
+        ledger.complete(look, None, NOW)
+        assert standing(ledger).totals == {}
+    # The last list would have shown this one.
+    looked(ledger, *old, execution(3, Status.STOPPED, None))
+    assert standing(ledger).totals["completed", "STOPPED"] == 1
 
 
 def test_a_first_look_goes_by_the_clock_of_the_cloud() -> None:
