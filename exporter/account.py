@@ -14,7 +14,7 @@ from dataclasses import replace
 from types import MappingProxyType
 from typing import Any
 
-from exporter.records import SETTLED, Facts, Look, Record, earlier, later
+from exporter.records import GONE, SETTLED, Facts, Look, Record, earlier, later
 from exporter.standing import (
     ACTIVE,
     DURATION_BOUNDS,
@@ -178,7 +178,7 @@ class Account:
         if max_steps is None:
             for id_ in [id_ for id_ in self._open if self.records[id_].owes_steps]:
                 self._put(id_, replace(self.records[id_], owes_steps=False))
-        self._forget(min(floor, now - look.window), look.shown)
+        self._forget(min(floor, now - look.window), look.unstarted)
         return self._let_go(look.began)
 
     def open(self) -> tuple[tuple[str, Record], ...]:
@@ -236,7 +236,8 @@ class Account:
         self, execution: Execution, known: Record, max_steps: int | None, error_class: str | None = None
     ) -> bool:
         """Take the state of an execution that is remembered; what has ended stays as it is."""
-        if known.status.terminal:
+        given_up = known.missing >= GONE and execution.status is Status.UNKNOWN
+        if known.status.terminal or given_up:
             return False
         started = known.started if execution.started_at is None else execution.started_at
         if execution.status.terminal:
@@ -267,12 +268,12 @@ class Account:
             self.facts = facts
             self._unsaved.fact()
 
-    def _forget(self, before: float, shown: set[str]) -> None:
+    def _forget(self, before: float, unstarted: set[str]) -> None:
         """Forget what has ended and started before an instant; with too much left, raise the floor."""
         for id_, record in list(self.records.items()):
             if record.started is None and record.settled:
                 # It has no time to go by, and an older answer that comes late must not make it new.
-                self._unseen[id_] = 0 if id_ in shown else self._unseen[id_] + 1
+                self._unseen[id_] = 0 if id_ in unstarted else self._unseen[id_] + 1
             over = self._unseen[id_] > MOST_UNSEEN if record.started is None else record.started <= before
             if record.settled and over:
                 self._put(id_, None)
@@ -297,7 +298,9 @@ class Account:
         for id_ in gone:
             self.classify(id_, "OTHER")
             record = self.records[id_]
-            self._put(id_, replace(record, owes_steps=False) if record.status.terminal else None)
+            # It stays known until no list shows it any more, so that it is not taken for new.
+            missing = record.missing if record.status.terminal else GONE
+            self._put(id_, replace(record, owes_steps=False, missing=missing))
         return len(gone)
 
     def _put(self, execution_id: str, record: Record | None) -> None:

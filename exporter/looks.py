@@ -87,6 +87,11 @@ class Looks:
         self._completed(workflow_id)
         return Seen(look, unread, open_)
 
+    def goes_on(self, workflow_id: str) -> bool:
+        """Whether a list was begun and is to be read on."""
+        with self._lock:
+            return workflow_id in self._begun
+
     def _look(self, workflow_id: str) -> Look:
         with self._lock:
             begun = self._begun.pop(workflow_id, None)

@@ -119,9 +119,10 @@ class Look:
 
     `since` and `began` are Unix seconds, `window` seconds; `first`: nothing has been counted yet.
     `filter_way` is how its filter is written, `newest` the newest start that was shown, `latest` the newest
-    time of the first page; `shown` are the executions that have not ended, or not started, which the pages of
-    this scrape have shown; `unfiltered`: the list shows more than was asked for; `doubt` is by how many
-    seconds `began` may be wrong by the cloud's clock. Only who has begun it changes it.
+    time of the first page. `shown` are the executions that have not ended which the pages of this scrape have
+    shown, `unstarted` those without a start on any page. `unfiltered`: the list shows more than was asked
+    for. `doubt` is by how many seconds `began` may be wrong by the cloud's clock. Only who has begun it
+    changes it.
     """
 
     workflow_id: str
@@ -138,6 +139,7 @@ class Look:
     unfiltered: bool = False
     doubt: float = DOUBT
     shown: set[str] = field(default_factory=set)
+    unstarted: set[str] = field(default_factory=set)
 
     def served(self, at: float | None, now: float) -> None:
         """Take when the first page was served, by a clock of whole seconds, and when it came, by ours.
@@ -153,8 +155,10 @@ class Look:
     def show(self, execution: Execution) -> None:
         """Note an execution of a page, for `newest`, `latest` and `shown`."""
         started, ended = execution.started_at, execution.ended_at
-        if not execution.status.terminal or started is None:
+        if not execution.status.terminal:
             self.shown.add(execution.id)
+        if started is None:
+            self.unstarted.add(execution.id)
         self.newest = later(self.newest, started)
         if not self.pages:
             self.latest = later(later(self.latest, started), ended)

@@ -10,7 +10,7 @@ from exporter.flight import Flight, Job
 from exporter.infos import Info, Infos
 from exporter.ledger import Ledger
 from exporter.looks import Looks, Seen
-from exporter.memory import FAILED_RECHECK, Memory, Remembered
+from exporter.memory import FAILED_RECHECK, HANDICAP, Memory, Remembered
 from exporter.outcome import WorkflowOutcome
 from exporter.standing import NOTHING, Standing
 from exporter.targets import WorkflowTarget
@@ -118,6 +118,9 @@ class Workflows:
             self._details.begin(target, seen, flight)
             return None
         flight.amend(target, lambda outcome: outcome.failed(failure))
+        if self._looks.goes_on(target.id):
+            # It used its time well, and is not to stand behind for it.
+            asked -= HANDICAP
         if not isinstance(failure, NotSent):
             self._remember(target, asked, generation, flight)
         return failure

@@ -431,6 +431,34 @@ def test_a_failed_execution_is_counted_by_its_class_once_it_is_known() -> None:
     assert looked(ledger, *failed) == ()
 
 
+def test_what_is_given_up_is_not_new_again() -> None:
+    """Lists go on showing it; its start is counted once, and what it comes to in the end as well."""
+    ledger = in_memory()
+    looked(ledger, now=NOW - 200_000)
+    strange = execution(1, Status.UNKNOWN, NOW - 199_000)
+    for minutes in range(5):
+        looked(ledger, strange, now=NOW + 60 * minutes)
+    assert standing(ledger).totals == {("started",): 1}
+    assert looked(ledger, strange, now=NOW + 400) == ()
+    looked(ledger, execution(1, Status.FINISHED, NOW - 199_000, 5.0), now=NOW + 500)
+    assert standing(ledger).totals["completed", "FINISHED"] == standing(ledger).totals["started",] == 1
+
+
+def test_a_list_read_over_several_scrapes_shows_what_has_no_start() -> None:
+    """What is on a page of an earlier scrape is not forgotten, and so is not new again."""
+    ledger = in_memory()
+    looked(ledger)
+    old = [execution(n, Status.STOPPED, None) for n in range(20)]
+    for _ in range(40):
+        look = ledger.look(W, NOW, reach=REACH, window=WINDOW, again=True)
+        look.unfiltered = True
+        ledger.page(look, old, None)
+        look.shown.clear()
+        ledger.page(look, [], None)
+        ledger.complete(look, None, NOW)
+    assert standing(ledger).totals == {}
+
+
 def test_gauges_of_now() -> None:
     """How many are active, since when, and how many started lately, by status."""
     ledger = in_memory()
