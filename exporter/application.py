@@ -90,6 +90,7 @@ class Application:
                 )
                 raise
             self.parts = parts
+            parts.kept.discovery.keep(folder.id for folder in parts.settings.folders)
             parts.kept.ask_missing_again()
             if parts.settings.history != before.settings.history:
                 parts.kept.executions.ask_all_again()
@@ -135,7 +136,6 @@ class Application:
         # What is known of the cloud holds as long as the same one is asked.
         same_cloud = before is not None and before.settings.api.endpoint == settings.api.endpoint
         kept = before.kept if before is not None and same_cloud else Kept(self._clock)
-        kept.discovery.keep(folder.id for folder in settings.folders)
         if before is None:
             # Workflows of folders have their counters on the page before the folders are listed.
             kept.discovery.remember(self.ledger.described())

@@ -25,8 +25,7 @@ from exporter.server import ListenFailed
 from exporter.serving import block_signals, serve, web_config
 from exporter.settings.arguments import parsed, parser, version
 from exporter.settings.flags import overrides
-from exporter.targets import Watched, read_ids
-from exporter.wording import counted
+from exporter.targets import read_ids
 from exporter.workflowcollector import label_names
 from exporter.yandex.calls import Budget, SystemClock
 from exporter.yandex.errors import ApiError
@@ -87,18 +86,13 @@ def check(arguments: argparse.Namespace, environ: Mapping[str, str], out: consol
             out.say(out.paint("labels: ", "yellow") + what)
     watched = runtime.watched()
     valid = out.paint("configuration is valid", "green")
-    out.say(f"{valid}: {_counted(watched)}, {runtime.endpoint}")
+    out.say(f"{valid}: {console.watched_text(watched)}, {runtime.endpoint}")
     if not watched.all:
         out.say(
             "nothing to watch: name executions, workflows or folders; /probe and its parameters work without"
         )
     failed = _live(application, environ, out) if arguments.live else 0
     return BAD_CONFIGURATION if problems else failed
-
-
-def _counted(watched: Watched) -> str:
-    kinds = {"execution": watched.executions, "workflow": watched.workflows, "folder": watched.folders}
-    return ", ".join(counted(len(targets), kind) for kind, targets in kinds.items() if targets) or "nothing"
 
 
 def _live(application: Application, environ: Mapping[str, str], out: console.Console) -> int:

@@ -60,19 +60,19 @@ class CallCounter:
 
     def __init__(self, console: Console, watched: Watched) -> None:
         self._console = console
-        kinds = (
-            (len(watched.executions), "execution"),
-            (len(watched.workflows), "workflow"),
-            (len(watched.folders), "folder"),
-        )
-        named = [counted(number, noun) for number, noun in kinds if number]
-        self._targets = ", ".join(named) or "nothing"
+        self._targets = watched_text(watched)
         self._calls = 0
 
     def __call__(self, _: CallRecord) -> None:
         """Count one call."""
         self._calls += 1
         self._console.progress(f"asking for {self._targets}: {counted(self._calls, 'call')} made")
+
+
+def watched_text(watched: Watched) -> str:
+    """Return how many targets of each kind there are: 3 executions, 1 folder."""
+    kinds = {"execution": watched.executions, "workflow": watched.workflows, "folder": watched.folders}
+    return ", ".join(counted(len(targets), kind) for kind, targets in kinds.items() if targets) or "nothing"
 
 
 def report(console: Console, collection: Collection) -> None:

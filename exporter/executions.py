@@ -131,14 +131,8 @@ class Executions:
         self, target: ExecutionTarget, error: ApiError, last: Remembered[ExecutionOutcome] | None
     ) -> ExecutionOutcome:
         """Say what failed; an execution that ended keeps its data, unless it is gone."""
-        failed = ExecutionOutcome(
-            target,
-            self._clock.time(),
-            http_code=error.http_code,
-            reason=error.reason,
-            message=str(error),
-            last_success=last.outcome.last_success if last else None,
-        )
+        last_success = last.outcome.last_success if last else None
+        failed = ExecutionOutcome(target, self._clock.time(), last_success=last_success).failed(error)
         if last and last.outcome.ended and not isinstance(error, NotFound):
             return replace(failed, execution=last.outcome.execution, history=last.outcome.history)
         return failed

@@ -111,15 +111,8 @@ class Folders:
     def _failed(self, target: FolderTarget, error: ApiError) -> FolderOutcome:
         """Say what failed."""
         last = self._memory.get(target.id)
-        return FolderOutcome(
-            target,
-            self._clock.time(),
-            http_code=error.http_code,
-            reason=error.reason,
-            message=str(error),
-            last_success=last.outcome.last_success if last else None,
-            sent=not isinstance(error, NotSent),
-        )
+        last_success = last.outcome.last_success if last else None
+        return FolderOutcome(target, self._clock.time(), last_success=last_success).failed(error)
 
 
 def _workflows(targets: Iterable[object]) -> list[WorkflowTarget]:

@@ -54,6 +54,17 @@ class Outcome(ABC):
         """The fields whose values could not be read, each as often as that was so."""
         return ()
 
+    def failed(self, error: ApiError) -> Self:
+        """Return it with why nothing was read now."""
+        return replace(
+            self,
+            fresh=False,
+            http_code=error.http_code,
+            reason=error.reason,
+            message=str(error),
+            sent=not isinstance(error, NotSent),
+        )
+
     def troubled(self, what: str, error: ApiError) -> Self:
         """Return it with a part that could not be read; the first trouble is told."""
         if self.reason:
@@ -118,18 +129,6 @@ class WorkflowOutcome(Outcome):
     def unread(self) -> tuple[str, ...]:
         """The fields of the workflow and its executions that could not be read."""
         return self.unreadable
-
-    def failed(self, error: ApiError) -> Self:
-        """Return it without a list, for this reason."""
-        return replace(
-            self,
-            listed=False,
-            fresh=False,
-            http_code=error.http_code,
-            reason=error.reason,
-            message=str(error),
-            sent=not isinstance(error, NotSent),
-        )
 
     def with_unread(self, fields: tuple[str, ...]) -> Self:
         """Return it with more fields that could not be read."""

@@ -96,7 +96,7 @@ class Workflows:
         if not isinstance(outcome, WorkflowOutcome):
             outcome = WorkflowOutcome(target, self._clock.time(), sent=False)
         if info.gone and info.error is not None and preview is None:
-            outcome = outcome.failed(info.error)
+            outcome = replace(outcome.failed(info.error), listed=False)
         elif not outcome.listed and not outcome.reason and not flight.searching:
             outcome = replace(outcome.failed(flight.missing(target)), sent=flight.asked(target))
         elif outcome.listed and (left := flight.unfinished(target)):

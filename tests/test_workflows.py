@@ -10,6 +10,8 @@ import pytest
 from conftest import ToldClock
 from test_application import Desk, Samples, value
 
+from exporter.application import Application
+from exporter.config import ConfigError
 from exporter.infos import INFO_AGE
 from exporter.looks import FILTER_AGE
 from exporter.memory import FAILED_RECHECK
@@ -558,6 +560,22 @@ def test_a_reload_keeps_what_is_known_of_workflows(cloud: Simulator, told_clock:
     page = desk.page()
     assert value(page, "schedule_next_timestamp_seconds", workflow_id=FLOW) is not None
     assert calls(cloud) == {"Execution.List": 2}
+
+
+def test_a_reload_that_fails_forgets_no_workflow(cloud: Simulator, told_clock: ToldClock) -> None:
+    """Not even those of folders that are not in the configuration that could not be taken."""
+    desk = watching(cloud, told_clock, workflows=[], folders=[cloud.folder_id])
+    environ: dict[str, str] = {}
+    application = Application(desk.load(), desk.load, environ, told_clock, "1")
+    runtime = application.runtime()
+    runtime.scraper.collect(runtime.watched(), Budget.of(5.0, told_clock))
+    desk.settings["folders"] = ["b1gother"]
+    environ["REQUESTS_CA_BUNDLE"] = "/nowhere"
+    with pytest.raises(ConfigError, match="REQUESTS_CA_BUNDLE"):
+        application.reload()
+    cloud.faults.add(FaultRule(Fault.STATUS, code=403, method="Workflow.List"))
+    collection = runtime.scraper.collect(runtime.watched(), Budget.of(5.0, told_clock))
+    assert [outcome.target.id for outcome in collection.workflows] == sorted([FLOW, OTHER])
 
 
 def test_a_stray_404_of_a_workflow_that_its_folder_lists_costs_little(
