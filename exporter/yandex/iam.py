@@ -20,6 +20,7 @@ _FIRST_INTERVAL = 10.0  # between renewals that a refusal asks for; doubles whil
 _LONGEST_INTERVAL = 600.0
 _LEAST = 0.1  # seconds; with less there is no point in asking
 _SHORTEST_LIFE = 60.0  # of an issued token, however far apart the clocks are
+_LONGEST_MARGIN = 1800.0  # so that a renewal that fails is known long before the token runs out
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,7 +144,7 @@ class IamAuth:
         if token.expires_at is None:
             return _Held(token, float("inf"), float("inf"))
         life = max(token.expires_at - self._clock.time(), _SHORTEST_LIFE)
-        margin = min(life * 0.1, 300.0)
+        margin = min(life * 0.1, _LONGEST_MARGIN)
         now = self._clock.monotonic()
         return _Held(token, now + life - margin, now + life)
 
