@@ -1,0 +1,1 @@
+"""The source of the dashboards: `python -m grafana.source` writes `grafana/dashboards/*.json` anew."""

@@ -1,0 +1,118 @@
+"""The PromQL that all dashboards are made of: selectors, joins, and names for people.
+
+Replicas and several jobs may read the same workflow and count it each for itself. So whatever is about a
+workflow or an execution is taken by `max by` over them first, and added up only then.
+"""
+
+from collections.abc import Callable, Mapping
+
+EXPORTERS = 'job=~"$job", instance=~"$instance"'
+WORKFLOWS = f'{EXPORTERS}, workflow_id=~"$workflow"'
+EXECUTIONS = f'{EXPORTERS}, execution_id=~"$execution"'
+
+INTERVAL = "$__rate_interval"
+RANGE = "$__range"
+
+ENDED_WELL_OR_BADLY = 'status=~"FAILED|FINISHED"'
+"""What was stopped by hand is neither a success nor a failure."""
+
+
+def workflows(metric: str, *matchers: str) -> str:
+    """Select a metric of the workflows that are looked at."""
+    return _selector(f"yc_workflow_{metric}", WORKFLOWS, *matchers)
+
+
+def executions(metric: str, *matchers: str) -> str:
+    """Select a metric of the one execution that is looked at."""
+    return _selector(f"yc_workflow_execution_{metric}", EXECUTIONS, *matchers)
+
+
+def executions_of_workflows(metric: str, *matchers: str) -> str:
+    """Select a metric of the configured executions of the workflows that are looked at."""
+    return _selector(f"yc_workflow_execution_{metric}", WORKFLOWS, *matchers)
+
+
+def exporters(metric: str, *matchers: str) -> str:
+    """Select a metric that the exporters say of themselves, or of all they watch."""
+    return _selector(f"yc_workflow_{metric}", EXPORTERS, *matchers)
+
+
+def process(metric: str) -> str:
+    """Select a metric that any process has, of exporters only: `job` may stand for all jobs there are."""
+    exporter = exporters("exporter_build_info")
+    return f"{_selector(metric, EXPORTERS)} and on (job, instance) {exporter}"
+
+
+def _selector(metric: str, *matchers: str) -> str:
+    return f"{metric}{{{', '.join(matchers)}}}"
+
+
+def most(expression: str, *labels: str) -> str:
+    """Take the largest over replicas, by the labels that tell apart what is counted."""
+    return f"max by ({', '.join(labels)}) ({expression})"
+
+
+def increase(selector: str, window: str = INTERVAL, at: str = "") -> str:
+    """Count how much a counter grew in a window."""
+    return f"increase({selector}[{window}]{at})"
+
+
+def named(expression: str) -> str:
+    """Add the names of workflows. Of two (a rename, seen by one replica first) one is taken."""
+    names = f"topk by (workflow_id) (1, {exporters('info')})"
+    return f"{expression}\n* on (workflow_id) group_left (workflow_name)\n{names}"
+
+
+def ratio(part: str, whole: str) -> str:
+    """Divide; nothing, rather than NaN, where there is nothing to divide by."""
+    return f"{part}\n/ ({whole} > 0)"
+
+
+def failed(window: str, *by: str) -> str:
+    """Count the failed executions by these labels, of all workflows together without any."""
+    one = most(increase(workflows("executions_completed_total", 'status="FAILED"'), window), "workflow_id")
+    return one if "workflow_id" in by else f"sum({one})"
+
+
+def ended(window: str, *by: str) -> str:
+    """Count the executions that failed or finished by these labels, all together without any."""
+    selector = workflows("executions_completed_total", ENDED_WELL_OR_BADLY)
+    each = most(increase(selector, window), "workflow_id", "status")
+    return f"sum by ({', '.join(by)}) ({each})" if by else f"sum({each})"
+
+
+def quantile(share: str, family: str, window: str, *by: str) -> str:
+    """Compute a percentile of a histogram of workflows by these labels; nothing where nothing ended."""
+    buckets = increase(workflows(f"{family}_bucket"), window)
+    each = most(buckets, *dict.fromkeys(("workflow_id", *by)), "le")
+    if "workflow_id" not in by:
+        each = f"sum by ({', '.join((*by, 'le'))}) ({each})"
+    return f"histogram_quantile({share}, {each}) > 0"
+
+
+def only_the(most_of: int, score: str) -> str:
+    """Keep the workflows with the highest score at the end of the range, for a legend that can be read."""
+    return f"\nand on (workflow_id)\ntopk({most_of}, {score})"
+
+
+def coded(select: Callable[[str], str], label: str, codes: Mapping[str, int], *by: str) -> str:
+    """Make one number of a state that is told as 1 for the label it has and 0 for all others.
+
+    `select` returns the metric's selector with one more matcher.
+    """
+    parts = [
+        f"({most(select(f'{label}={quoted}'), *by)} == 1) * {code}"
+        for quoted, code in ((f'"{state}"', code) for state, code in codes.items())
+    ]
+    return f"\nor on ({', '.join(by)})\n".join(parts)
+
+
+def with_names(expression: str) -> str:
+    """Add a `name` to configured executions: the alias, else the end of the ID, which tells them apart."""
+    aliases = f"topk by (execution_id) (1, {exporters('execution_info')})"
+    aliased = f"{expression} * on (execution_id) group_left (alias) {aliases}"
+    return (
+        f'label_replace({aliased}, "name", "$1", "alias", "(.+)")\n'
+        "or on (execution_id)\n"
+        f'label_replace({expression}, "name", "…$1", "execution_id", ".*?(.{{1,12}})")'
+    )
