@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: help test lint demo docs golden tools clean
+.PHONY: help test lint demo dashboards docs golden tools clean
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST)
@@ -21,8 +21,11 @@ lint: $(STAMP) ## style and types
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-demo: $(STAMP) ## a simulated cloud and the exporter over it
-	@$(BIN)/yc-workflow-exporter demo
+demo: $(STAMP) ## a simulated cloud, the exporter over it, and Prometheus if there is one
+	@$(BIN)/python prometheus/demo.py
+
+dashboards: $(STAMP) ## write the dashboards' JSON anew from grafana/source
+	$(BIN)/python -m grafana.source
 
 docs: $(STAMP) ## write the tables of the README anew
 	$(BIN)/python tests/docs.py
@@ -37,10 +40,11 @@ $(STAMP): pyproject.toml
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[test]'
 	@touch $(STAMP)
 
-# A real Prometheus and a real browser, from Debian's packages.
+# A real Prometheus, a real Alertmanager and a real browser, from Debian's packages.
 tools:
 	@missing=""; \
 	command -v promtool >/dev/null || missing="$$missing prometheus"; \
+	command -v amtool >/dev/null || missing="$$missing prometheus-alertmanager"; \
 	command -v chromium >/dev/null || missing="$$missing chromium"; \
 	command -v chromedriver >/dev/null || missing="$$missing chromium-driver"; \
 	test -z "$$missing" && exit 0; \

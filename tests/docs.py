@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterable
 from pathlib import Path
 
+import yaml
 from prometheus_client import Counter, Histogram
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 
@@ -15,6 +16,7 @@ from exporter.workflowcollector import QuotaCollector, WorkflowsCollector
 
 WITH_LABELS = CounterMetricFamily | GaugeMetricFamily | HistogramMetricFamily
 README = Path(__file__).parent.parent / "README.md"
+ALERTS = Path(__file__).parent.parent / "prometheus" / "rules" / "alerts.yml"
 
 
 def nothing() -> Collection:
@@ -80,9 +82,28 @@ def settings_table() -> str:
     return table(("key", "flag", "variable", "default", "meaning"), rows)
 
 
+def alerts_table() -> str:
+    """Return the table of alerts, one row for each name."""
+    rules = [r for group in yaml.safe_load(ALERTS.read_text())["groups"] for r in group["rules"]]
+    rows = []
+    for name in dict.fromkeys(rule["alert"] for rule in rules):
+        same = [rule for rule in rules if rule["alert"] == name]
+        severities = dict.fromkeys(rule["labels"]["severity"] for rule in same)
+        held = dict.fromkeys(rule.get("for", "at once") for rule in same)
+        rows.append(
+            [_chapter(name), ", ".join(severities), ", ".join(held), same[0]["annotations"]["summary"]]
+        )
+    return table(("alert", "severity", "after", "what it says"), rows)
+
+
+def _chapter(name: str) -> str:
+    return f"[`{name}`](prometheus/runbook.md#{name.lower()})"
+
+
 def rewritten(readme: str) -> str:
     """Return the README with its tables made anew."""
-    for name, text in (("metrics", metrics_table()), ("settings", settings_table())):
+    tables = {"metrics": metrics_table(), "settings": settings_table(), "alerts": alerts_table()}
+    for name, text in tables.items():
         pattern = re.compile(rf"(<!-- {name}:[^\n]*-->\n).*?(<!-- /{name} -->)", re.DOTALL)
         readme = pattern.sub(lambda m, text=text: f"{m[1]}{text}\n{m[2]}", readme)  # type: ignore[misc]
     return readme
