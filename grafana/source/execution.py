@@ -3,7 +3,15 @@
 from functools import partial
 
 from grafana.source import shared
-from grafana.source.layout import dashboard, execution_variable, its_workflow_variable, row, tiles
+from grafana.source.layout import (
+    TILE,
+    console,
+    dashboard,
+    execution_variable,
+    its_workflow_variable,
+    row,
+    to_dashboard,
+)
 from grafana.source.panels import (
     Column,
     Json,
@@ -11,16 +19,20 @@ from grafana.source.panels import (
     about,
     column,
     graph,
+    link,
     now,
     ranking,
     stat,
     table,
     timeline,
+    worded,
 )
-from grafana.source.promql import coded, executions, exporters, most, quantile
+from grafana.source.promql import coded, executions, exporters, most, one_of, quantile
 from grafana.source.states import (
     EXECUTION_CODES,
     EXECUTION_COLOURS,
+    GREY,
+    LOWEST,
     STEP_CODES,
     STEP_COLOURS,
     coloured,
@@ -41,16 +53,16 @@ def execution() -> Json:
         "One configured execution: its state, its error, and what each of its steps took.",
         since="now-48h",
         rows=[
-            tiles(
-                _status(), _started(), _duration(), _against_p95(),
-                _error_code(), _time_left(), _failed_steps(), _retries(),
+            row(
+                _status(), _started(), _duration(), _against_p95(), _error_code(), _time_left(), _failed_steps(),
+                height=TILE, shares=(3, 3, 3, 3, 6, 3, 3),
             ),
             row(_status_timeline(), _steps_by_status(), height=7),
             row(_step_timeline(), height=9),
-            row(_waterfall(), _slowest(), height=12, shares=(16, 8)),
+            row(_waterfall(), _slowest(), height=12, shares=(17, 7)),
             row(_http_code(), _age(), title="How it is read", collapsed=True),
         ],
-        variables=[execution_variable(), its_workflow_variable()],
+        variables=[execution_variable(), its_workflow_variable(), console()],
         failures=False,
     )  # fmt: skip
 
@@ -74,6 +86,7 @@ def _status() -> Json:
         unit="none",
         empty=NOT_READ,
         filled=True,
+        thresholds=steps(base=GREY),
         mappings=mapped(EXECUTION_CODES, EXECUTION_COLOURS),
     )
 
@@ -109,17 +122,18 @@ def _duration() -> Json:
 def _against_p95() -> Json:
     p95 = quantile("0.95", "completed_duration_seconds", "7d")
     return stat(
-        "Against p95 of 7 days",
+        "Times its p95",
         about(
             "Its duration as a multiple of the time within which 95 of 100 executions of this workflow ended.",
             "Above 1 it is among the slowest, above 3 it most likely hangs (alert RunningTooLong).",
             "Above 3 and active: look which step is under way, and stop it if nothing moves.",
         ),
         now(f"({_elapsed()})\n/ ({p95})"),
-        unit="suffix:x",
+        unit="none",
         empty="workflow not watched",
         decimals=1,
-        thresholds=steps("text", (1, "orange"), (3, "red")),
+        thresholds=steps((1, "orange"), (3, "red")),
+        links=[link("Open the workflow", to_dashboard("ycwf-workflow", workflow="${workflow}"))],
     )
 
 
@@ -134,7 +148,7 @@ def _error_code() -> Json:
         ),
         now(codes, "{{error_code}}"),
         unit="none",
-        empty="no error",
+        empty="no error known",
         colour="red",
         name=True,
     )
@@ -143,7 +157,7 @@ def _error_code() -> Json:
 def _time_left() -> Json:
     active = f"max({executions('status', ACTIVE)}) == 1"
     return stat(
-        "Time left of 48 h",
+        "Time left",
         about(
             "Time until the cloud ends it, while it is active.",
             "Whatever is not done by then is lost.",
@@ -153,8 +167,8 @@ def _time_left() -> Json:
             f"{shared.LIMIT_SECONDS} - (time() - max({executions('start_timestamp_seconds')}) and ({active}))"
         ),
         unit="s",
-        empty="ended",
-        thresholds=steps("red", (shared.LIMIT_SECONDS - shared.NEAR_LIMIT, "text")),
+        empty="ended, or not read",
+        thresholds=steps((LOWEST, "red"), (shared.LIMIT_SECONDS - shared.NEAR_LIMIT, "text")),
     )
 
 
@@ -169,22 +183,7 @@ def _failed_steps() -> Json:
         now(f"max({executions('step_errors')})"),
         empty="history is off",
         decimals=0,
-        thresholds=steps("green", (1, "red")),
-    )
-
-
-def _retries() -> Json:
-    return stat(
-        "Retries",
-        about(
-            "Attempts beyond the first, over all steps of this execution.",
-            "They are the time that was lost without a failure.",
-            "The column Attempts below names the steps.",
-        ),
-        now(f"max({executions('step_retries')})"),
-        empty="history is off",
-        decimals=0,
-        thresholds=steps("green", (1, "yellow")),
+        thresholds=steps((0, "green"), (1, "red")),
     )
 
 
@@ -211,7 +210,7 @@ def _steps_by_status() -> Json:
             "Green that grows is progress. When nothing grows and blue stays, a step hangs.",
             "The timeline below shows which step that is.",
         ),
-        [Query(f"sum by (status) ({each})", "{{status}}")],
+        [Query(f"sum by (status) ({each}) > 0", "{{status}}")],
         unit="short",
         empty=NO_STEPS,
         series=7,
@@ -243,12 +242,11 @@ def _waterfall() -> Json:
     queries = [
         f"group by (step_id, step_title, step_type) (topk by (step_id) (1, {info}))\n"
         f"and on (step_id) {executions('step_attempts')}",
-        coded(partial(executions, "step_status"), "status", STEP_CODES, *by),
+        one_of(executions("step_status"), "step_id", "status"),
         f"{most(executions('step_start_timestamp_seconds'), *by)}\n- on () group_left () {start}",
         most(executions("step_duration_seconds"), *by),
         most(executions("step_attempts"), *by),
     ]
-    painted = ("custom.cellOptions", {"type": "color-background", "mode": "basic"})
     bar = ("custom.cellOptions", {"type": "gauge", "mode": "basic", "valueDisplayMode": "text"})
     return table(
         "Steps, in the order of their start",
@@ -261,29 +259,26 @@ def _waterfall() -> Json:
         ),
         [column(expression) for expression in queries],
         [
-            Column("step_id", "Step"),
+            Column("step_id", "Step", (("custom.width", 150),)),
             Column("step_title", "Title"),
             Column("step_type", "Type", (("custom.width", 120),)),
-            Column(
-                "Value #B", "Status",
-                (("mappings", mapped(STEP_CODES, STEP_COLOURS)), painted, ("custom.width", 120)),
-            ),
+            Column("status", "Status", worded(STEP_COLOURS, "color-background")),
             Column(
                 "Value #C", "Offset",
-                (("unit", "s"), ("min", 0), bar, ("noValue", "not started"),
-                 ("color", {"mode": "fixed", "fixedColor": "super-light-blue"})),
+                (("unit", "s"), ("min", 0), bar, ("color", {"mode": "fixed", "fixedColor": "super-light-blue"})),
+                "not started",
             ),
             Column(
                 "Value #D", "Duration",
-                (("unit", "s"), ("min", 0), bar, ("noValue", "not ended"),
-                 ("color", {"mode": "fixed", "fixedColor": "blue"})),
+                (("unit", "s"), ("min", 0), bar, ("color", {"mode": "fixed", "fixedColor": "blue"})),
+                "not ended",
             ),
             Column(
                 "Value #E", "Attempts",
                 (
                     ("decimals", 0),
                     ("custom.cellOptions", {"type": "color-text"}),
-                    ("thresholds", steps("text", (2, "yellow"))),
+                    ("thresholds", steps((2, "yellow"))),
                     ("custom.width", 90),
                 ),
             ),

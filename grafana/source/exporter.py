@@ -2,9 +2,9 @@
 
 from grafana.source import shared
 from grafana.source.layout import dashboard, row, tiles
-from grafana.source.panels import Json, Query, about, graph, limit_line, now, stat, styled
-from grafana.source.promql import INTERVAL, RANGE, exporters, increase, process, ratio
-from grafana.source.states import steps
+from grafana.source.panels import Json, Query, about, beside, graph, limit_line, now, stat, styled
+from grafana.source.promql import RANGE, RATE, exporters, increase, process, ratio
+from grafana.source.states import LOWEST, steps
 
 BAD = 'code=~"0|499|5.."'
 """No answer, or one that is not the fault of what was asked; the rules have the same."""
@@ -54,8 +54,8 @@ def _healthy() -> Json:
         now(f"1 - {ratio(failed, all_)}"),
         unit="percentunit",
         empty="nothing watched",
-        decimals=0,
-        thresholds=steps("red", (0.5, "orange"), (1, "green")),
+        decimals=1,
+        thresholds=steps((0, "red"), (0.5, "orange"), (1, "green")),
     )
 
 
@@ -70,7 +70,7 @@ def _age() -> Json:
         now(f"time() - min({exporters('exporter_last_api_success_timestamp_seconds')})"),
         unit="s",
         empty="never",
-        thresholds=steps("green", (900, "orange"), (4000, "red")),
+        thresholds=steps((LOWEST, "green"), (900, "orange"), (4000, "red")),
     )
 
 
@@ -86,7 +86,7 @@ def _token() -> Json:
         now(f"min({exporters('exporter_iam_token_expiry_timestamp_seconds')}) - time()"),
         unit="s",
         empty="end not known",
-        thresholds=steps("red", (0, "orange"), (600, "green")),
+        thresholds=steps((LOWEST, "red"), (0, "orange"), (600, "green")),
     )
 
 
@@ -104,7 +104,7 @@ def _errors() -> Json:
         unit="percentunit",
         empty="no calls in range",
         decimals=1,
-        thresholds=steps("green", (0.01, "orange"), (0.1, "red")),
+        thresholds=steps((0, "green"), (0.01, "orange"), (0.1, "red")),
     )
 
 
@@ -135,7 +135,7 @@ def _requests() -> Json:
         ),
         [
             Query(
-                f"sum by (method) (rate({exporters('exporter_api_requests_total')}[{INTERVAL}]))",
+                f"sum by (method) (rate({exporters('exporter_api_requests_total')}[{RATE}]))",
                 "{{method}}",
             )
         ],
@@ -166,7 +166,7 @@ def _errors_by_code() -> Json:
 
 
 def _latency() -> Json:
-    buckets = f"rate({exporters('exporter_api_request_duration_seconds_bucket')}[{INTERVAL}])"
+    buckets = f"rate({exporters('exporter_api_request_duration_seconds_bucket')}[{RATE}])"
     return graph(
         "Latency of the API",
         about(
@@ -186,10 +186,10 @@ def _latency() -> Json:
 
 def _retries() -> Json:
     hits, asked = (
-        f"sum({increase(exporters(f'exporter_cache_{name}_total'))})" for name in ("hits", "requests")
+        f"sum({increase(exporters(f'exporter_cache_{name}_total'), RATE)})" for name in ("hits", "requests")
     )
     return graph(
-        "Retries, and executions that cost no call",
+        "Retries, and share from memory",
         about(
             "Repeated calls, by method, and the share of configured executions that were answered from memory, "
             "since they have ended.",
@@ -197,21 +197,17 @@ def _retries() -> Json:
             "Many retries: look at the errors by code.",
         ),
         [
-            Query(f"sum by (method) ({increase(exporters('exporter_api_retries_total'))})", "{{method}}"),
+            Query(
+                f"sum by (method) ({increase(exporters('exporter_api_retries_total'), RATE)})", "{{method}}"
+            ),
             Query(ratio(hits, asked), "from memory"),
         ],
         unit="short",
         empty="no calls in range",
         series=5,
         overrides=[
-            styled(
-                "from memory",
-                ("unit", "percentunit"),
-                ("max", 1),
-                ("custom.axisPlacement", "right"),
-                ("custom.fillOpacity", 0),
-                ("color", {"mode": "fixed", "fixedColor": "green"}),
-            )
+            beside("from memory", "text"),
+            styled("from memory", ("unit", "percentunit"), ("max", 1), ("custom.axisPlacement", "right")),
         ],
     )
 
@@ -300,6 +296,7 @@ def _should_be_zero() -> Json:
         unit="short",
         empty="nothing: all is well",
         series=4,
+        bars=True,
         decimals=0,
         least_interval="1m",
     )
@@ -310,7 +307,7 @@ def _process(title: str, metric: str, unit: str) -> Json:
     selected = process(name)
     if metric != name:
         selector, rest = selected.split(" and ", 1)
-        selected = f"rate({selector}[{INTERVAL}]) and {rest}"
+        selected = f"rate({selector}[{RATE}]) and {rest}"
     return graph(
         title,
         about(

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from grafana.source.panels import DATASOURCE, Json
-from grafana.source.promql import EXPORTERS, exporters, process, workflows
+from grafana.source.promql import EXPORTERS, exporters, most, named, process, workflows
 
 WIDTH: Final = 24
 TILE: Final = 4
@@ -139,14 +139,14 @@ def workflow_variable(*, several: bool) -> Json:
     What was there at any time in the range can be chosen, so that it can be looked at when it is gone.
     All stands for the list and not for `.+`, so that it means all of the chosen folders.
     """
-    lately = "[${__range_s}s]"
+    lately = "[$__range]"
     in_folders = f'yc_workflow_info{{{EXPORTERS}, folder_id=~"$folder"}}' if several else exporters("info")
-    unnamed = "\n".join(
+    unnamed = " ".join(
         f"or on (workflow_id) max by (workflow_id) (last_over_time({exporters(metric)}{lately})"
         f" unless on (workflow_id) last_over_time({exporters('info')}{lately}))"
         for metric in ("scrape_success", "execution_status_code")
     )
-    query = f"max by (workflow_id, workflow_name) (last_over_time({in_folders}{lately}))\n{unnamed}"
+    query = f"max by (workflow_id, workflow_name) (last_over_time({in_folders}{lately})) {unnamed}"
     regex = r'/workflow_id="(?<value>[^"]+)"(?:,\s*workflow_name="(?<text>[^"]+)")?/'
     return _query_variable(
         "workflow", "Workflow", f"query_result({query})", regex=regex, several=several, every=""
@@ -155,9 +155,9 @@ def workflow_variable(*, several: bool) -> Json:
 
 def execution_variable() -> Json:
     """Choose a configured execution by its alias, or by its ID where it has none."""
-    lately = "[${__range_s}s]"
+    lately = "[$__range]"
     query = (
-        f"max by (execution_id, alias) (last_over_time({exporters('execution_info')}{lately}))\n"
+        f"max by (execution_id, alias) (last_over_time({exporters('execution_info')}{lately})) "
         f"or on (execution_id) max by (execution_id) "
         f"(last_over_time({exporters('execution_scrape_success')}{lately}))"
     )
@@ -173,7 +173,8 @@ def its_workflow_variable() -> Json:
     variable = _query_variable(
         "workflow", "Workflow", f"label_values({status}, workflow_id)", several=False, every=""
     )
-    return {**variable, "hide": 2}
+    # Whatever a link carries, it is the workflow of this execution.
+    return {**variable, "hide": 2, "skipUrlSync": True}
 
 
 def constant(name: str, label: str, value: str) -> Json:
@@ -221,11 +222,39 @@ def _annotations(*, failures: bool) -> list[Json]:
     found = [_annotation("Exporter restarts", "blue", restarts, "{{instance}} started", shown=True)]
     reloads = f"{exporters('exporter_config_last_reload_success_timestamp_seconds')} * 1000"
     if failures:
-        last = f"max by (workflow_id) ({workflows('last_failure_timestamp_seconds')}) * 1000"
-        found.append(_annotation("Failures", "red", last, "{{workflow_id}} failed", shown=False))
+        last = named(f"{most(workflows('last_failure_timestamp_seconds'), 'workflow_id')} * 1000")
+        found.append(_annotation("Failures", "red", last, "{{workflow_name}} failed", shown=False))
     else:
         found.append(_annotation("Reloads", "purple", reloads, "{{instance}} reloaded", shown=False))
     return found
+
+
+def _links(*, to_console: bool) -> list[Json]:
+    """Return the drop-down of the siblings, and the way to the console where its address is known."""
+    siblings = {
+        "title": "Yandex Workflows",
+        "type": "dashboards",
+        "tags": [TAG],
+        "asDropdown": True,
+        "includeVars": True,
+        "keepTime": True,
+        "targetBlank": False,
+        "icon": "external link",
+        "tooltip": "The other dashboards, with the same choice and time",
+    }
+    there = {
+        "title": "Cloud console",
+        "type": "link",
+        "url": "${console}/link/serverless-integrations/workflows/workflows",
+        "tags": [],
+        "asDropdown": False,
+        "includeVars": False,
+        "keepTime": False,
+        "targetBlank": True,
+        "icon": "external link",
+        "tooltip": "The workflows of your folder in the cloud console",
+    }
+    return [siblings, there] if to_console else [siblings]
 
 
 def to_dashboard(uid: str, **chosen: str) -> str:
@@ -258,19 +287,7 @@ def dashboard(
         "time": {"from": since, "to": "now"},
         "timepicker": {"refresh_intervals": ["30s", "1m", "5m", "15m", "1h"]},
         "timezone": "browser",
-        "links": [
-            {
-                "title": "Yandex Workflows",
-                "type": "dashboards",
-                "tags": [TAG],
-                "asDropdown": True,
-                "includeVars": True,
-                "keepTime": True,
-                "targetBlank": False,
-                "icon": "external link",
-                "tooltip": "The other dashboards, with the same choice and time",
-            }
-        ],
+        "links": _links(to_console=any(variable["name"] == "console" for variable in variables)),
         "annotations": {"list": _annotations(failures=failures)},
         "templating": {"list": [*_common_variables(), *variables]},
         "panels": _placed(rows),

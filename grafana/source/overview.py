@@ -1,7 +1,5 @@
 """Is anything wrong, and where: all workflows at a glance."""
 
-from functools import partial
-
 from grafana.source import shared
 from grafana.source.layout import (
     console,
@@ -12,31 +10,42 @@ from grafana.source.layout import (
     to_dashboard,
     workflow_variable,
 )
-from grafana.source.panels import Column, Json, Query, about, column, graph, link, now, stat, table
+from grafana.source.panels import (
+    RED_ABOVE_ZERO,
+    Column,
+    Json,
+    Query,
+    about,
+    column,
+    graph,
+    link,
+    now,
+    stat,
+    table,
+    worded,
+)
 from grafana.source.promql import (
+    HOUR,
     RANGE,
-    coded,
     exporters,
     failed,
     increase,
+    lately,
     most,
     named,
+    one_of,
     only_the,
     quantile,
     workflows,
 )
-from grafana.source.states import (
-    EXECUTION_CODES,
-    EXECUTION_COLOURS,
-    WORKFLOW_CODES,
-    WORKFLOW_COLOURS,
-    mapped,
-    steps,
-    words,
-)
+from grafana.source.states import EXECUTION_COLOURS, GREY, SEVERITY_COLOURS, WORKFLOW_COLOURS, steps, words
 
-FIRING = 'alertname=~"YcWorkflow.+", alertstate="firing"'
+FOR_PEOPLE = 'alertname=~"YcWorkflow.+", severity=~"critical|warning"'
+FIRING = f'ALERTS{{{FOR_PEOPLE}, alertstate="firing"}}'
 THIS_WORKFLOW = to_dashboard("ycwf-workflow", workflow="${__data.fields.ID}")
+TO_WORKFLOW = (
+    link("Open the workflow", to_dashboard("ycwf-workflow", workflow="${__field.labels.workflow_id}")),
+)
 IN_CONSOLE = "${console}/folders/${__data.fields.Folder}/serverless-integrations/workflows/workflows"
 
 
@@ -52,31 +61,30 @@ def overview() -> Json:
                 _firing(), shared.exporter_state(), _failed(), shared.success_ratio(),
                 _active(), _queued(), _oldest(), _quota(),
             ),
-            row(shared.completed(), shared.active(quota=True)),
+            row(_alerts(), shared.completed()),
             row(_failure_ratio(), shared.failures_by_class()),
             row(shared.durations(), _p95()),
             row(_workflows(), height=10),
-            row(_alerts(), shared.configured_executions(), height=9, shares=(9, 15)),
+            row(shared.active(quota=True), shared.configured_executions("Configured executions"), height=9),
         ],
         variables=[folder_variable(), workflow_variable(several=True), console()],
     )  # fmt: skip
 
 
 def _firing() -> Json:
-    told = f'ALERTS{{{FIRING}, severity=~"critical|warning"}}'
     return stat(
         "Firing alerts",
         about(
-            "Alerts of the exporter's rules that fire, critical and warning.",
+            "Alerts of the exporter's rules that fire, critical and warning, whatever is chosen at the top.",
             "It is the sum of all that the rules know. None means that nothing has to be done now.",
-            "The list is at the bottom of this page; each alert has its chapter in the runbook.",
+            "The list is right below; each alert has its chapter in the runbook.",
         ),
-        now(f"count({told}) or 0 * count(yc_workflow:info)"),
-        unit="short",
-        empty="rules not loaded",
+        now(f"count({FIRING}) or 0 * yc_workflow:rules_loaded or vector(-1)"),
+        unit="none",
+        empty="not known",
         filled=True,
-        thresholds=steps("green", (1, "red")),
-        mappings=words({0: ("none", "green")}),
+        thresholds=steps((1, "red"), base=GREY),
+        mappings=words({0: ("none", "green"), -1: ("rules not loaded", "orange")}),
     )
 
 
@@ -85,13 +93,14 @@ def _failed() -> Json:
         "Failed",
         about(
             "Executions that failed in the chosen time.",
-            "Each is work that was not done.",
+            "Each is work that was not done. Whether it is many is said by the share beside.",
             "The table of workflows below tells whose they are, the bars by class why.",
         ),
         now(f"round({failed(RANGE)})"),
+        unit="locale",
         empty="not read",
         decimals=0,
-        thresholds=steps("green", (1, "red")),
+        colour="text",
     )
 
 
@@ -130,7 +139,7 @@ def _queued() -> Json:
 
 def _oldest() -> Json:
     return stat(
-        "Oldest active",
+        "Oldest",
         about(
             "Time since the oldest active execution started.",
             "After 48 hours the cloud ends it; red begins at 90 % of that. One that is far older than the others "
@@ -139,26 +148,28 @@ def _oldest() -> Json:
         ),
         now(f"time() - min({workflows('oldest_active_start_timestamp_seconds')})"),
         unit="s",
-        empty="nothing active",
-        thresholds=steps("text", (shared.NEAR_LIMIT, "red")),
+        empty="nothing active, or not read",
+        thresholds=steps((shared.NEAR_LIMIT, "red")),
     )
 
 
 def _quota() -> Json:
-    each = most(exporters("active_executions"), "workflow_id", "status")
+    each = most(exporters("active_executions"), "job", "workflow_id", "status")
     limit = exporters("quota_limit", 'quota="active_executions"')
+    by_cloud = f"max(sum by (job) ({each})\n/ on (job) max by (job) ({limit}))"
     return stat(
-        "Active quota used",
+        "Quota used",
         about(
-            "Active executions of all workflows as a share of what the cloud allows.",
+            "Active executions of all workflows as a share of what the cloud allows; of several clouds (a job for "
+            "each) the largest.",
             "At 100 % new executions wait or are refused.",
             "Above 80 % ask the cloud's support for more, and set `quota.active_executions` to it.",
         ),
-        now(f"sum({each})\n/ max({limit})"),
+        now(f"{by_cloud}\nor sum({each}) / max({limit})"),
         unit="percentunit",
         empty="not read",
         decimals=0,
-        thresholds=steps("green", (0.8, "orange"), (1, "red")),
+        thresholds=steps((0, "green"), (0.8, "orange"), (1, "red")),
     )
 
 
@@ -167,11 +178,11 @@ def _failure_ratio() -> Json:
         increase(workflows("executions_completed_total", 'status="FAILED"'), RANGE, " @ end()"),
         "workflow_id",
     )
-    ratio = f"({shared.failure_ratio_parts()})"
+    ratio = f"({shared.failure_ratio()})"
     return graph(
         "Failure ratio by workflow",
         about(
-            "Failed executions as a share of those that failed or finished, by the hour; the ten workflows with "
+            "Failed executions as a share of those that failed or finished within one hour; the ten workflows with "
             "the most failures.",
             "It tells one broken workflow from a cloud that is in trouble: one line goes up, or all do.",
             "For one line open its workflow in the table below; for all look at the error classes beside.",
@@ -180,18 +191,17 @@ def _failure_ratio() -> Json:
         unit="percentunit",
         empty="no failures in range",
         series=10,
-        least_interval="1h",
-        most_y=1,
+        links=TO_WORKFLOW,
     )
 
 
 def _p95() -> Json:
     score = most(increase(workflows("completed_duration_seconds_count"), RANGE, " @ end()"), "workflow_id")
-    p95 = quantile("0.95", "completed_duration_seconds", "$__rate_interval", "workflow_id")
+    p95 = quantile("0.95", "completed_duration_seconds", HOUR, "workflow_id")
     return graph(
         "p95 duration by workflow",
         about(
-            "The time within which 95 of 100 executions ended, by the hour; the ten workflows that ran most often.",
+            "The time within which 95 of 100 executions of one hour ended; the ten workflows that ran most often.",
             "A line that climbs is a workflow that gets slower, long before it fails.",
             "Open the workflow in the table below: its steps tell what takes the time.",
         ),
@@ -199,32 +209,27 @@ def _p95() -> Json:
         unit="s",
         empty=shared.NOTHING_ENDED,
         series=10,
-        least_interval="1h",
+        logarithmic=True,
+        links=TO_WORKFLOW,
     )
 
 
 def _workflows() -> Json:
-    known = f"topk by (workflow_id) (1, last_over_time({workflows('info')}[1h]))"
+    known = f"topk by (workflow_id) (1, {lately(workflows('info'))})"
     finished = most(
         increase(workflows("executions_completed_total", 'status="FINISHED"'), RANGE), "workflow_id"
     )
     each = most(workflows("active_executions"), "workflow_id", "status")
-    last = coded(
-        partial(workflows, "last_completed_status"),
-        "status",
-        {state: EXECUTION_CODES[state] for state in ("STOPPED", "FAILED", "FINISHED")},
-        "workflow_id",
-    )
     queries = [
         f"group by (workflow_id, workflow_name, folder_id) ({known})",
-        last,
+        one_of(workflows("last_completed_status"), "workflow_id", "status"),
         f"sum by (workflow_id) ({each})",
         f"round({finished})",
         f"round({failed(RANGE, 'workflow_id')})",
         quantile("0.95", "completed_duration_seconds", RANGE, "workflow_id"),
-        f"{most(workflows('last_success_timestamp_seconds'), 'workflow_id')} * 1000",
-        f"{most(workflows('schedule_next_timestamp_seconds'), 'workflow_id')} * 1000",
-        coded(partial(workflows, "state"), "state", WORKFLOW_CODES, "workflow_id"),
+        f"{most(lately(workflows('last_success_timestamp_seconds')), 'workflow_id')} * 1000",
+        f"{most(lately(workflows('schedule_next_timestamp_seconds')), 'workflow_id')} * 1000",
+        one_of(workflows("state"), "workflow_id", "state"),
     ]
     return table(
         "Workflows",
@@ -241,39 +246,20 @@ def _workflows() -> Json:
 
 
 def _columns() -> list[Column]:
-    painted = ("custom.cellOptions", {"type": "color-background", "mode": "basic"})
-    last = {code: state for state, code in EXECUTION_CODES.items()}
-    ends = {code: (last[code], EXECUTION_COLOURS[last[code]]) for code in (4, 5, 6)}
-    ago = ("unit", "dateTimeFromNow")
+    count = (("unit", "locale"), ("decimals", 0))
+    when = (("unit", "dateTimeFromNow"), ("custom.align", "left"), ("custom.width", 132))
     return [
-        Column("workflow_name", "Workflow", (("links", [link("Open the workflow", THIS_WORKFLOW)]),)),
         Column(
-            "Value #B", "Last result",
-            (("mappings", words(ends)), painted, ("noValue", "none yet"), ("custom.width", 110)),
+            "workflow_name", "Workflow", (("links", [link("Open the workflow", THIS_WORKFLOW)]),), "(no name)"
         ),
-        Column("Value #C", "Active", (("decimals", 0), ("noValue", "not read"), ("custom.width", 80))),
-        Column("Value #D", "Finished", (("decimals", 0), ("custom.width", 90))),
-        Column(
-            "Value #E", "Failed",
-            (
-                ("decimals", 0),
-                ("custom.cellOptions", {"type": "color-text"}),
-                ("thresholds", steps("text", (1, "red"))),
-                ("custom.width", 80),
-            ),
-        ),
-        Column("Value #F", "p95", (("unit", "s"), ("noValue", "-"), ("custom.width", 100))),
-        Column("Value #G", "Last success", (ago, ("noValue", "never"), ("custom.width", 140))),
-        Column("Value #H", "Next start", (ago, ("noValue", "no schedule"), ("custom.width", 130))),
-        Column(
-            "Value #I", "State",
-            (
-                ("mappings", mapped(WORKFLOW_CODES, WORKFLOW_COLOURS)),
-                ("custom.cellOptions", {"type": "color-text"}),
-                ("noValue", "not read"),
-                ("custom.width", 100),
-            ),
-        ),
+        Column("status", "Last result", worded(EXECUTION_COLOURS, "color-background", 100), "none yet"),
+        Column("Value #C", "Active", (*count, ("custom.width", 70)), "not read"),
+        Column("Value #D", "Finished", (*count, ("custom.width", 85))),
+        Column("Value #E", "Failed", (*count, *RED_ABOVE_ZERO, ("custom.width", 75))),
+        Column("Value #F", "p95", (("unit", "s"), ("custom.width", 90))),
+        Column("Value #G", "Last success", when, "never"),
+        Column("Value #H", "Next due", when, "no schedule"),
+        Column("state", "State", worded(WORKFLOW_COLOURS, "color-text", 95), "not read"),
         Column(
             "folder_id", "Folder",
             (("links", [link("Open the folder's workflows in the console", IN_CONSOLE, new_tab=True)]),),
@@ -283,30 +269,29 @@ def _columns() -> list[Column]:
 
 
 def _alerts() -> Json:
-    fires = f"max by (alertname, severity, workflow_name) (ALERTS{{{FIRING}}})"
-    colours = {"critical": "red", "warning": "orange", "info": "blue"}
-    shown = [{"type": "value", "options": {k: {"color": c, "text": k} for k, c in colours.items()}}]
+    by = "alertname, severity, workflow_name, workflow_id, execution_id"
+    since = f"ALERTS_FOR_STATE{{{FOR_PEOPLE}}} * 1000\nand ignoring (alertstate) {FIRING}"
     return table(
-        "Firing alerts",
+        "What fires",
         about(
-            "The alerts of the exporter's rules that fire now.",
-            "It is the list behind the first tile.",
-            "Critical first. What to do is in the runbook, a chapter for each name.",
+            "The critical and warning alerts of the exporter's rules that fire now, whatever is chosen at the top.",
+            "It is the list behind the first tile, and where to begin.",
+            "Critical first. What to do is in the runbook, a chapter for each name; a click on the ID opens the "
+            "workflow.",
         ),
-        [column(fires)],
+        [column(f"max by ({by}) ({since})")],
         [
-            Column(
-                "severity", "Severity",
-                (
-                    ("mappings", shown),
-                    ("custom.cellOptions", {"type": "color-text"}),
-                    ("custom.width", 80),
-                ),
-            ),
-            Column("alertname", "Alert"),
+            Column("severity", "Severity", worded(SEVERITY_COLOURS, "color-text", 80)),
+            Column("alertname", "Alert", (("custom.width", 230),)),
             Column("workflow_name", "Workflow"),
+            Column(
+                "Value",
+                "Since",
+                (("unit", "dateTimeFromNow"), ("custom.align", "left"), ("custom.width", 125)),
+            ),
+            Column("workflow_id", "ID", (("links", [link("Open the workflow", THIS_WORKFLOW)]),)),
         ],
         empty="no alert fires",
         sort="Severity",
         descending=False,
-    )  # fmt: skip
+    )

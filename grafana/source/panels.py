@@ -3,18 +3,20 @@
 The JSON is what the types of Grafana 10 to 13 have in common, so that each loads it as it is.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from grafana.source.states import steps
+from grafana.source.states import LIMIT, steps
 
 Json = dict[str, Any]
 
 DATASOURCE: Final = {"type": "prometheus", "uid": "${datasource}"}
-PLAIN: Final = steps("text")
+PLAIN: Final = steps()
 MANY: Final = 3
 """Series above which a legend is a table."""
+BARS: Final = 100
+"""Bars that can still be told apart in half a screen."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +136,12 @@ def legend(calcs: Sequence[str], series: int) -> Json:
         return {"calcs": [], "displayMode": "list", "placement": "bottom", "showLegend": False}
     if series <= MANY:
         return {"calcs": [], "displayMode": "list", "placement": "bottom", "showLegend": True}
-    return {"calcs": list(calcs), "displayMode": "table", "placement": "right", "showLegend": True}
+    return {
+        "calcs": list(calcs),
+        "displayMode": "table",
+        "placement": "right",
+        "showLegend": True,
+    }
 
 
 def graph(
@@ -147,30 +154,40 @@ def graph(
     series: int,
     bars: bool = False,
     stacked: bool = False,
+    logarithmic: bool = False,
+    shades_of: str = "",
     least_interval: str = "",
-    most_y: float | None = None,
     decimals: int | None = None,
     overrides: Sequence[Json] = (),
-    thresholds: Json | None = None,
+    links: Sequence[Json] = (),
 ) -> Json:
-    """Return a graph over time of about so many series; `bars` for counts in intervals, lines for the rest."""
+    """Return a graph over time of about so many series; `bars` for counts in intervals, lines for the rest.
+
+    `logarithmic` is for values that differ by far more than ten times, and are never 0; `shades_of` is for
+    series that all mean the same, as failures do.
+    """
+    custom = _drawn(bars=bars, stacked=stacked, filled=series <= MANY)
     defaults: Json = {
         "unit": unit,
         "noValue": empty,
-        "min": 0,
-        "color": {"mode": "palette-classic"},
-        "custom": _drawn(bars=bars, stacked=stacked or bars, limits=thresholds is not None),
-        "thresholds": thresholds or PLAIN,
+        "color": {"mode": "shades", "fixedColor": shades_of} if shades_of else {"mode": "palette-classic"},
+        "custom": custom,
+        "thresholds": PLAIN,
+        "links": list(links),
     }
-    if most_y is not None:
-        defaults["max"] = most_y
+    if logarithmic:
+        custom["scaleDistribution"] = {"type": "log", "log": 10}
+    else:
+        defaults["min"] = 0
     if decimals is not None:
         defaults["decimals"] = decimals
     options = {
         "legend": legend(("sum", "max") if bars else ("lastNotNull", "max"), series),
         "tooltip": {"mode": "multi", "sort": "desc"},
     }
-    more = {"interval": least_interval} if least_interval else {}
+    more: Json = {"interval": least_interval} if least_interval else {}
+    if bars:
+        more["maxDataPoints"] = BARS
     return _panel(
         "timeseries",
         title,
@@ -183,35 +200,38 @@ def graph(
     )
 
 
-def _drawn(*, bars: bool, stacked: bool, limits: bool) -> Json:
+def _drawn(*, bars: bool, stacked: bool, filled: bool) -> Json:
     return {
         "drawStyle": "bars" if bars else "line",
-        "lineInterpolation": "linear",
+        "lineInterpolation": "stepAfter" if stacked else "linear",
         "lineWidth": 0 if bars else 1,
-        "fillOpacity": 80 if bars else 25 if stacked else 8,
+        "fillOpacity": 80 if bars else 30 if stacked else 8 if filled else 0,
         "gradientMode": "none",
-        "showPoints": "never" if stacked else "auto",
+        "showPoints": "never" if bars or stacked else "auto",
         "pointSize": 4,
         "spanNulls": False,
-        "stacking": {"mode": "normal" if stacked else "none", "group": "A"},
+        "stacking": {"mode": "normal" if bars or stacked else "none", "group": "A"},
         "axisPlacement": "auto",
-        "axisSoftMax": 1,
-        "thresholdsStyle": {"mode": "dashed" if limits else "off"},
     }
 
 
-def limit_line(name: str) -> Json:
-    """Return the override that draws a series as a dashed limit that is not stacked on the others."""
+def beside(name: str, colour: str) -> Json:
+    """Return the override that draws a series as a dashed line, which is not stacked on the others."""
     return styled(
         name,
-        ("color", {"mode": "fixed", "fixedColor": "dark-red"}),
+        ("color", {"mode": "fixed", "fixedColor": colour}),
         ("custom.drawStyle", "line"),
-        ("custom.stacking", {"mode": "none", "group": "limit"}),
+        ("custom.stacking", {"mode": "none", "group": "beside"}),
         ("custom.lineStyle", {"fill": "dash", "dash": [8, 8]}),
         ("custom.lineWidth", 1),
         ("custom.fillOpacity", 0),
         ("custom.showPoints", "never"),
     )
+
+
+def limit_line(name: str) -> Json:
+    """Return the override that draws a series as a limit."""
+    return beside(name, LIMIT)
 
 
 def styled(name: str, *properties: tuple[str, Any]) -> Json:
@@ -252,7 +272,13 @@ def heatmap(title: str, description: str, query: Query, *, empty: str, least_int
 
 
 def timeline(
-    title: str, description: str, queries: Sequence[Query], *, mappings: Sequence[Json], empty: str
+    title: str,
+    description: str,
+    queries: Sequence[Query],
+    *,
+    mappings: Sequence[Json],
+    empty: str,
+    links: Sequence[Json] = (),
 ) -> Json:
     """Return bars of states over time, a row for each series."""
     defaults = {
@@ -262,6 +288,7 @@ def timeline(
         "color": {"mode": "thresholds"},
         "thresholds": PLAIN,
         "custom": {"fillOpacity": 85, "lineWidth": 0},
+        "links": list(links),
     }
     options = {
         "alignValue": "left",
@@ -300,11 +327,35 @@ def ranking(title: str, description: str, query: Query, *, unit: str, empty: str
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A column: the field that it is made of, its name for people, and how it looks."""
+    """A column: the field that it is made of, its name for people, how it looks, what an empty cell says.
+
+    Grafana gives an empty cell the text of the whole empty table, if it has none of its own.
+    """
 
     field: str
     title: str
     properties: tuple[tuple[str, Any], ...] = ()
+    empty: str = "-"
+
+
+RED_ABOVE_ZERO: Final = (
+    ("custom.cellOptions", {"type": "color-text"}),
+    ("thresholds", steps((1, "red"))),
+)
+
+
+def worded(colours: Mapping[str, str], cell: str, width: int = 120) -> tuple[tuple[str, Any], ...]:
+    """Return the properties of a column of words, each in its colour."""
+    shown = {
+        word: {"text": word, "color": colour, "index": n} for n, (word, colour) in enumerate(colours.items())
+    }
+    options = {"type": cell, "mode": "basic"} if cell == "color-background" else {"type": cell}
+    return (
+        ("mappings", [{"type": "value", "options": shown}]),
+        ("custom.cellOptions", options),
+        ("custom.align", "left"),
+        ("custom.width", width),
+    )
 
 
 def table(
@@ -349,7 +400,7 @@ def table(
             },
         },
     ]
-    overrides = [styled(c.title, *c.properties) for c in columns if c.properties]
+    overrides = [styled(c.title, ("noValue", c.empty), *c.properties) for c in columns]
     return _panel(
         "table",
         title,

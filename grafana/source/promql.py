@@ -10,8 +10,15 @@ EXPORTERS = 'job=~"$job", instance=~"$instance"'
 WORKFLOWS = f'{EXPORTERS}, workflow_id=~"$workflow"'
 EXECUTIONS = f'{EXPORTERS}, execution_id=~"$execution"'
 
-INTERVAL = "$__rate_interval"
+RATE = "$__rate_interval"
+"""The window of a rate, which must hold some samples."""
+INTERVAL = "$__interval"
+"""The window of a bar that counts: windows side by side, so that bars add up to the total."""
+HOUR = "1h"
+"""The window of a ratio or a percentile over time, in which enough happens; it slides along."""
 RANGE = "$__range"
+LATELY = "1h"
+"""How long something that does not change by itself is believed when nothing new is read."""
 
 ENDED_WELL_OR_BADLY = 'status=~"FAILED|FINISHED"'
 """What was stopped by hand is neither a success nor a failure."""
@@ -52,15 +59,28 @@ def most(expression: str, *labels: str) -> str:
     return f"max by ({', '.join(labels)}) ({expression})"
 
 
+def lately(selector: str) -> str:
+    """Take the last value that was read within the hour."""
+    return f"last_over_time({selector}[{LATELY}])"
+
+
 def increase(selector: str, window: str = INTERVAL, at: str = "") -> str:
     """Count how much a counter grew in a window."""
     return f"increase({selector}[{window}]{at})"
 
 
 def named(expression: str) -> str:
-    """Add the names of workflows. Of two (a rename, seen by one replica first) one is taken."""
-    names = f"topk by (workflow_id) (1, {exporters('info')})"
-    return f"{expression}\n* on (workflow_id) group_left (workflow_name)\n{names}"
+    """Add the names of workflows, the ID where none is known.
+
+    Of two (a rename that one replica has seen first) one is taken.
+    """
+    known = f"topk by (workflow_id) (1, {exporters('info')})"
+    others = f"group by (workflow_id) ({exporters('scrape_success')})"
+    unnamed = f'label_replace({others}, "workflow_name", "$1", "workflow_id", "(.+)")'
+    return (
+        f"{expression}\n* on (workflow_id) group_left (workflow_name)\n"
+        f"({known}\nor on (workflow_id) {unnamed})"
+    )
 
 
 def ratio(part: str, whole: str) -> str:
@@ -81,9 +101,9 @@ def ended(window: str, *by: str) -> str:
     return f"sum by ({', '.join(by)}) ({each})" if by else f"sum({each})"
 
 
-def quantile(share: str, family: str, window: str, *by: str) -> str:
+def quantile(share: str, family: str, window: str, *by: str, at: str = "") -> str:
     """Compute a percentile of a histogram of workflows by these labels; nothing where nothing ended."""
-    buckets = increase(workflows(f"{family}_bucket"), window)
+    buckets = increase(workflows(f"{family}_bucket"), window, at)
     each = most(buckets, *dict.fromkeys(("workflow_id", *by)), "le")
     if "workflow_id" not in by:
         each = f"sum by ({', '.join((*by, 'le'))}) ({each})"
@@ -93,6 +113,11 @@ def quantile(share: str, family: str, window: str, *by: str) -> str:
 def only_the(most_of: int, score: str) -> str:
     """Keep the workflows with the highest score at the end of the range, for a legend that can be read."""
     return f"\nand on (workflow_id)\ntopk({most_of}, {score})"
+
+
+def one_of(metric: str, by: str, state: str) -> str:
+    """Take the state that is told as 1, as a label; if replicas disagree, one of theirs."""
+    return f"topk by ({by}) (1, max by ({by}, {state}) ({metric}) == 1)"
 
 
 def coded(select: Callable[[str], str], label: str, codes: Mapping[str, int], *by: str) -> str:

@@ -1,9 +1,12 @@
 """Panels that several dashboards show."""
 
+from collections.abc import Sequence
+
 from grafana.source.layout import to_dashboard
 from grafana.source.panels import Json, Query, about, graph, heatmap, limit_line, link, now, stat, timeline
 from grafana.source.promql import (
-    INTERVAL,
+    EXPORTERS,
+    HOUR,
     RANGE,
     ended,
     executions_of_workflows,
@@ -19,6 +22,7 @@ from grafana.source.states import (
     CLASS_COLOURS,
     EXECUTION_CODES,
     EXECUTION_COLOURS,
+    GREY,
     coloured,
     mapped,
     steps,
@@ -33,6 +37,9 @@ NOTHING_ENDED = "no executions in range"
 
 def exporter_state() -> Json:
     """Return the tile that says whether anything on the dashboard can be believed."""
+    build = exporters("exporter_build_info")
+    down = f"up{{{EXPORTERS}}} == 0 and on (job, instance) last_over_time({build}[1d])"
+    silent = f"({down}) - 1"
     return stat(
         "Exporter",
         about(
@@ -40,12 +47,19 @@ def exporter_state() -> Json:
             "While it is not OK, nothing on this page is news.",
             "Open the exporter's dashboard by a click on the tile; the runbook has ExporterDown and ApiUnreachable.",
         ),
-        now(f"min({exporters('up')}) or vector(-1)"),
+        now(f"min({exporters('up')}\nor on (job, instance) {silent})\nor vector(-2)"),
         unit="none",
-        empty="not running",
+        empty="not known",
         filled=True,
-        thresholds=steps("red", (1, "green")),
-        mappings=words({1: ("OK", "green"), 0: ("API not read", "red"), -1: ("not running", "red")}),
+        thresholds=steps(base=GREY),
+        mappings=words(
+            {
+                1: ("OK", "green"),
+                0: ("API not read", "red"),
+                -1: ("one is down", "red"),
+                -2: ("not running", "red"),
+            }
+        ),
         links=[link("Exporter", to_dashboard("ycwf-exporter"))],
     )
 
@@ -56,7 +70,7 @@ def success_ratio() -> Json:
         increase(workflows("executions_completed_total", 'status="FINISHED"'), RANGE), "workflow_id"
     )
     return stat(
-        "Success ratio",
+        "Success",
         about(
             "Executions that finished, as a share of those that finished or failed, in the chosen time.",
             "It is what your users see. What was stopped by hand counts as neither.",
@@ -66,11 +80,11 @@ def success_ratio() -> Json:
         unit="percentunit",
         empty=NOTHING_ENDED,
         decimals=1,
-        thresholds=steps("red", (0.95, "orange"), (0.99, "green")),
+        thresholds=steps((0, "red"), (0.95, "orange"), (0.99, "green")),
     )
 
 
-def completed(*more: Query) -> Json:
+def completed(*more: Query, overrides: Sequence[Json] = ()) -> Json:
     """Return the bars of what ended, by status."""
     counted = most(increase(workflows("executions_completed_total")), "workflow_id", "status")
     return graph(
@@ -87,7 +101,7 @@ def completed(*more: Query) -> Json:
         bars=True,
         decimals=0,
         least_interval="5m",
-        overrides=coloured(EXECUTION_COLOURS),
+        overrides=[*coloured(EXECUTION_COLOURS), *overrides],
     )
 
 
@@ -155,24 +169,30 @@ def durations() -> Json:
     )
 
 
-def failure_ratio_parts(window: str = INTERVAL) -> str:
+def failure_ratio() -> str:
     """Return the share of failed executions by workflow."""
-    return ratio(failed(window, "workflow_id"), ended(window, "workflow_id"))
+    return ratio(failed(HOUR, "workflow_id"), ended(HOUR, "workflow_id"))
 
 
-def configured_executions() -> Json:
+def configured_executions(title: str) -> Json:
     """Return the states of the configured executions over time."""
-    code = most(executions_of_workflows("status_code"), "execution_id", "workflow_id")
+    code = most(executions_of_workflows("status_code"), "execution_id")
     start = executions_of_workflows("start_timestamp_seconds")
     newest = f"topk(15, max by (execution_id) (last_over_time({start}[{RANGE}] @ end())))"
     return timeline(
-        "Configured executions",
+        title,
         about(
             "The state of each execution that the configuration names; of many, the 15 that started last.",
             "These are the ones that somebody wanted to watch one by one.",
-            "For steps, durations and the error choose it on the dashboard Execution.",
+            "Click a bar for its steps and its error.",
         ),
         [Query(f"({with_names(code)})\nand on (execution_id) {newest}", "{{name}}")],
         mappings=mapped(EXECUTION_CODES, EXECUTION_COLOURS),
         empty="no executions configured",
+        links=[
+            link(
+                "Open the execution",
+                to_dashboard("ycwf-execution", execution="${__field.labels.execution_id}"),
+            )
+        ],
     )

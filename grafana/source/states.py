@@ -38,7 +38,7 @@ WORKFLOW_COLOURS: Final = {
     "ERROR": "red",
     "UNKNOWN": "purple",
 }
-WORKFLOW_CODES: Final = {state: code for code, state in enumerate(WORKFLOW_COLOURS, 1)}
+SEVERITY_COLOURS: Final = {"critical": "red", "warning": "orange", "info": "blue"}
 
 CLASS_COLOURS: Final = {
     "STEP": "orange",
@@ -77,7 +77,15 @@ def words(meaning: dict[int, tuple[str, str]]) -> list[dict[str, Any]]:
     return [{"type": "value", "options": options}]
 
 
-def steps(lowest: str, *above: tuple[float, str]) -> dict[str, Any]:
-    """Return thresholds: a colour, and those from certain values on."""
-    first = {"color": lowest, "value": None}
-    return {"mode": "absolute", "steps": [first, *({"color": c, "value": v} for v, c in above)]}
+LOWEST: Final = -1e12
+"""Below all that is measured."""
+
+
+def steps(*colours: tuple[float, str], base: str = "text") -> dict[str, Any]:
+    """Return thresholds: the colour from each value on.
+
+    The first one, which Grafana also gives to a tile without a value, is nobody's colour: that nothing is known
+    is neither good nor bad.
+    """
+    first = {"color": base, "value": None}
+    return {"mode": "absolute", "steps": [first, *({"color": c, "value": v} for v, c in colours)]}

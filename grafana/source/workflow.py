@@ -11,10 +11,12 @@ from grafana.source.layout import (
     workflow_variable,
 )
 from grafana.source.panels import (
+    RED_ABOVE_ZERO,
     Column,
     Json,
     Query,
     about,
+    beside,
     column,
     graph,
     limit_line,
@@ -23,24 +25,27 @@ from grafana.source.panels import (
     stat,
     styled,
     table,
+    worded,
 )
 from grafana.source.promql import (
+    HOUR,
     INTERVAL,
     RANGE,
     ended,
     executions_of_workflows,
-    exporters,
     failed,
     increase,
+    lately,
     most,
+    one_of,
     quantile,
     ratio,
     workflows,
 )
-from grafana.source.states import EXECUTION_CODES, EXECUTION_COLOURS, mapped, steps
+from grafana.source.states import EXECUTION_COLOURS, steps
 
 NO_STEPS = "no steps: set history.enabled"
-NO_SCHEDULE = "no schedule"
+NO_SCHEDULE = "no schedule, or not read"
 
 
 def workflow() -> Json:
@@ -58,13 +63,13 @@ def workflow() -> Json:
                 _active("PAUSED", "Executions that are paused.", "Resume or stop them."),
                 _last_expected(), _next_start(),
             ),
-            row(shared.completed(_started()), shared.failures_by_class()),
+            row(shared.completed(_started(), overrides=[beside("started", EXECUTION_COLOURS["RUNNING"])]), shared.failures_by_class()),
             row(shared.durations(), _percentiles()),
             row(_oldest(), shared.active(quota=False)),
             row(_steps(), height=9, title="Steps"),
             row(_step_failures(), _step_retries()),
             row(
-                shared.configured_executions(), _executions(),
+                shared.configured_executions("Their states"), _executions(),
                 height=9, title="Configured executions", collapsed=True,
             ),
         ],
@@ -74,34 +79,35 @@ def workflow() -> Json:
 
 def _since_success() -> Json:
     return stat(
-        "Since last success",
+        "Last success",
         about(
-            "Time since an execution of this workflow last finished well.",
+            "When an execution of this workflow last finished well.",
             "For a job that must run every day this is the one number that matters.",
             "Compare with the schedule on the right and with failures below. "
             "`expected_success_interval` in the configuration makes an alert of it.",
         ),
-        now(f"time() - max({workflows('last_success_timestamp_seconds')})"),
-        unit="s",
-        empty="never",
+        now(f"max({lately(workflows('last_success_timestamp_seconds'))}) * 1000"),
+        unit="dateTimeFromNow",
+        empty="never, or not read",
     )
 
 
 def _burn() -> Json:
-    spent = ratio(failed("1h"), ended("1h"))
+    spent = ratio(failed(HOUR), ended(HOUR))
     return stat(
-        "Budget burn, 1 h",
+        "Burn, times",
         about(
-            "How many times faster than allowed the error budget (1 % of the executions) was used in the last hour.",
+            "How many times faster than allowed the error budget (1 % of the executions) was used in the last hour; "
+            "with fewer than 20 executions there is no telling.",
             "At 1 the budget lasts exactly as long as it must; at 14.4 two percent of a month's went in an hour, "
             "which wakes someone.",
             "Above 1 look at the failures by class; above 14.4 now.",
         ),
-        now(f"({spent})\n/ (1 - $objective)"),
-        unit="suffix:x",
-        empty="nothing in the last hour",
+        now(f"({spent})\n/ (1 - $objective)\nand {ended(HOUR)} >= 20"),
+        unit="none",
+        empty="under 20 in 1 h",
         decimals=1,
-        thresholds=steps("green", (1, "orange"), (14.4, "red")),
+        thresholds=steps((0, "green"), (1, "orange"), (14.4, "red")),
     )
 
 
@@ -120,13 +126,13 @@ def _active(status: str, what: str, do: str) -> Json:
 
 def _last_expected() -> Json:
     return stat(
-        "Last expected start",
+        "Last due",
         about(
             "When the schedule of this workflow last fired.",
             "If nothing started then, the timer or the workflow is broken (alert ScheduleMissed).",
             "Compare with the bars of completed and started executions.",
         ),
-        now(f"max({workflows('schedule_last_expected_timestamp_seconds')}) * 1000"),
+        now(f"max({lately(workflows('schedule_last_expected_timestamp_seconds'))}) * 1000"),
         unit="dateTimeFromNow",
         empty=NO_SCHEDULE,
     )
@@ -134,13 +140,13 @@ def _last_expected() -> Json:
 
 def _next_start() -> Json:
     return stat(
-        "Next start",
+        "Next due",
         about(
             "When the schedule of this workflow fires next.",
             "It is until when a failed run has to be mended, and shows how the cron expression was read.",
             "If it is not what you meant, correct the expression or its time zone in the cloud.",
         ),
-        now(f"max({workflows('schedule_next_timestamp_seconds')}) * 1000"),
+        now(f"max({lately(workflows('schedule_next_timestamp_seconds'))}) * 1000"),
         unit="dateTimeFromNow",
         empty=NO_SCHEDULE,
     )
@@ -152,14 +158,14 @@ def _started() -> Query:
 
 def _percentiles() -> Json:
     queries = [
-        Query(quantile(f"0.{share}", "completed_duration_seconds", INTERVAL), f"p{share}")
+        Query(quantile(f"0.{share}", "completed_duration_seconds", HOUR), f"p{share}")
         for share in (50, 95, 99)
     ]
     last = Query(f"max({workflows('last_completed_duration_seconds')})", "last run")
     return graph(
         "Duration percentiles",
         about(
-            "The time within which 50, 95 and 99 of 100 executions ended, by the hour, and that of the last run.",
+            "The time within which 50, 95 and 99 of 100 executions of one hour ended, and that of the last run.",
             "p50 is the usual, p99 the unlucky. When they part, some runs hang; when all climb, everything got slower.",
             "Look at the slowest steps below.",
         ),
@@ -167,22 +173,14 @@ def _percentiles() -> Json:
         unit="s",
         empty=shared.NOTHING_ENDED,
         series=4,
-        least_interval="1h",
-        overrides=[
-            styled(
-                "last run",
-                ("custom.lineStyle", {"fill": "dot", "dash": [0, 6]}),
-                ("custom.fillOpacity", 0),
-                ("custom.showPoints", "never"),
-                ("color", {"mode": "fixed", "fixedColor": "text"}),
-            )
-        ],
+        logarithmic=True,
+        overrides=[beside("last run", "text")],
     )
 
 
 def _oldest() -> Json:
     started = workflows("oldest_active_start_timestamp_seconds", 'status="RUNNING"')
-    p95 = quantile("0.95", "completed_duration_seconds", "7d")
+    p95 = quantile("0.95", "completed_duration_seconds", "7d", at=" @ end()")
     return graph(
         "Oldest running execution against the usual",
         about(
@@ -214,24 +212,24 @@ def _by_step(family: str, window: str, label: str = "", matcher: str = "") -> st
 
 
 def _steps() -> Json:
-    info = exporters("step_info", 'workflow_id=~"$workflow"')
-    known = f"topk by (step_id) (1, last_over_time({info}[1h]))"
+    known = f"topk by (step_id) (1, {lately(workflows('step_info'))})"
+    p95 = quantile("0.95", "step_duration_seconds", RANGE, "step_id")
     queries = [
         f"group by (step_id, step_title, step_type) ({known})",
         f"max by (step_id) ({workflows('active_steps')})",
         f"round({_by_step('steps_completed_total', RANGE, matcher='status=' + chr(34) + 'COMPLETED' + chr(34))})",
         f"round({_by_step('step_failures_total', RANGE, 'error_class')})",
         f"round({_by_step('step_retries_total', RANGE)})",
-        quantile("0.95", "step_duration_seconds", RANGE, "step_id"),
+        p95,
+        f"({p95})\n/ on () group_left () max({p95})",
     ]
-    bar = ("custom.cellOptions", {"type": "gauge", "mode": "basic", "valueDisplayMode": "text"})
-    red = (
-        ("custom.cellOptions", {"type": "color-text"}),
-        ("thresholds", steps("text", (1, "red"))),
-        ("decimals", 0),
-        ("custom.width", 100),
-    )
-    yellow = (*red[:1], ("thresholds", steps("text", (1, "yellow"))), *red[2:])
+    count = (("unit", "locale"), ("decimals", 0), ("custom.width", 110))
+    bar = (
+        ("custom.cellOptions", {"type": "gauge", "mode": "basic", "valueDisplayMode": "hidden"}),
+        ("unit", "percentunit"), ("min", 0), ("max", 1),
+        ("color", {"mode": "fixed", "fixedColor": "blue"}),
+    )  # fmt: skip
+    retries = (("custom.cellOptions", {"type": "color-text"}), ("thresholds", steps((1, "yellow"))))
     return table(
         "Steps: failures, retries, slowest",
         about(
@@ -245,15 +243,12 @@ def _steps() -> Json:
             Column("step_id", "Step"),
             Column("step_title", "Title"),
             Column("step_type", "Type", (("custom.width", 140),)),
-            Column("Value #B", "Active", (("decimals", 0), ("custom.width", 90))),
-            Column("Value #C", "Completed", (("decimals", 0), ("custom.width", 110))),
-            Column("Value #D", "Failed", red),
-            Column("Value #E", "Retries", yellow),
-            Column(
-                "Value #F", "p95",
-                (("unit", "s"), ("noValue", "-"), ("min", 0), bar,
-                 ("color", {"mode": "fixed", "fixedColor": "blue"})),
-            ),
+            Column("Value #B", "Active", count),
+            Column("Value #C", "Completed", count),
+            Column("Value #D", "Failed", (*count, *RED_ABOVE_ZERO)),
+            Column("Value #E", "Retries", (*count, *retries)),
+            Column("Value #F", "p95", (("unit", "s"), ("custom.width", 110))),
+            Column("Value #G", "Against the slowest", bar),
         ],
         empty=NO_STEPS,
         sort="Failed",
@@ -273,6 +268,7 @@ def _step_failures() -> Json:
         empty="no failures in range",
         series=10,
         bars=True,
+        shades_of="red",
         decimals=0,
         least_interval="5m",
     )
@@ -291,6 +287,7 @@ def _step_retries() -> Json:
         empty="no retries in range",
         series=10,
         bars=True,
+        shades_of="yellow",
         decimals=0,
         least_interval="5m",
     )
@@ -299,18 +296,16 @@ def _step_retries() -> Json:
 def _executions() -> Json:
     ids = ("execution_id",)
     start = executions_of_workflows("start_timestamp_seconds")
-    alias = exporters("execution_info", 'workflow_id=~"$workflow"')
     queries = [
-        f"group by (execution_id, alias) (topk by (execution_id) (1, {alias}))",
-        most(executions_of_workflows("status_code"), *ids),
+        f"group by (execution_id, alias) (topk by (execution_id) (1, {executions_of_workflows('info')}))",
+        one_of(executions_of_workflows("status"), "execution_id", "status"),
         f"{most(start, *ids)} * 1000",
         most(executions_of_workflows("duration_seconds"), *ids),
         most(executions_of_workflows("errors"), *ids),
     ]
-    painted = ("custom.cellOptions", {"type": "color-background", "mode": "basic"})
     there = to_dashboard("ycwf-execution", execution="${__data.fields.ID}")
     return table(
-        "Executions",
+        "What they took",
         about(
             "The executions of this workflow that the configuration names.",
             "These are the ones that somebody wanted to watch one by one.",
@@ -318,22 +313,14 @@ def _executions() -> Json:
         ),
         [column(expression) for expression in queries],
         [
-            Column("alias", "Alias", (("noValue", "-"), ("custom.width", 110))),
+            Column("alias", "Alias", (("custom.width", 110),)),
+            Column("status", "Status", worded(EXECUTION_COLOURS, "color-background")),
             Column(
-                "Value #B", "Status",
-                (("mappings", mapped(EXECUTION_CODES, EXECUTION_COLOURS)), painted, ("custom.width", 100)),
+                "Value #C", "Started",
+                (("unit", "dateTimeFromNow"), ("custom.align", "left"), ("custom.width", 135)),
             ),
-            Column("Value #C", "Started", (("unit", "dateTimeFromNow"), ("custom.width", 130))),
-            Column("Value #D", "Duration", (("unit", "s"), ("noValue", "not stated"), ("custom.width", 100))),
-            Column(
-                "Value #E", "Errors",
-                (
-                    ("decimals", 0),
-                    ("custom.cellOptions", {"type": "color-text"}),
-                    ("thresholds", steps("text", (1, "red"))),
-                    ("custom.width", 80),
-                ),
-            ),
+            Column("Value #D", "Duration", (("unit", "s"), ("custom.width", 100)), "not stated"),
+            Column("Value #E", "Errors", (("decimals", 0), *RED_ABOVE_ZERO, ("custom.width", 80))),
             Column("execution_id", "ID", (("links", [link("Open the execution", there)]),)),
         ],
         empty="no executions configured",
