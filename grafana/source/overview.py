@@ -247,7 +247,7 @@ def _workflows() -> Json:
 
 def _columns() -> list[Column]:
     count = (("unit", "locale"), ("decimals", 0))
-    when = (("unit", "dateTimeFromNow"), ("custom.align", "left"), ("custom.width", 132))
+    when = (("unit", "dateTimeFromNow"), ("custom.align", "left"), ("custom.width", 140))
     return [
         Column(
             "workflow_name", "Workflow", (("links", [link("Open the workflow", THIS_WORKFLOW)]),), "(no name)"

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from grafana.source.states import LIMIT, steps
+from grafana.source.states import GREY, LIMIT, steps
 
 Json = dict[str, Any]
 
@@ -285,7 +285,8 @@ def timeline(
         "unit": "none",
         "noValue": empty,
         "mappings": list(mappings),
-        "color": {"mode": "thresholds"},
+        # Not by thresholds: Grafana would then show their ranges in place of the words.
+        "color": {"mode": "fixed", "fixedColor": GREY},
         "thresholds": PLAIN,
         "custom": {"fillOpacity": 85, "lineWidth": 0},
         "links": list(links),
