@@ -27,7 +27,7 @@ from grafana.source.panels import (
     timeline,
     worded,
 )
-from grafana.source.promql import coded, executions, exporters, most, one_of, quantile
+from grafana.source.promql import coded, executions, exporters, most, one_of, or_words, quantile
 from grafana.source.states import (
     EXECUTION_CODES,
     EXECUTION_COLOURS,
@@ -146,10 +146,10 @@ def _error_code() -> Json:
             "Its beginning says who failed: STEP is the workflow itself, the others are what a step called.",
             "The message: `yc serverless workflow execution get <id>`.",
         ),
-        now(codes, "{{error_code}}"),
+        now(or_words(codes, "error_code", "no error known"), "{{error_code}}"),
         unit="none",
         empty="no error known",
-        colour="red",
+        thresholds=steps((1, "red")),
         name=True,
     )
 
@@ -211,7 +211,7 @@ def _steps_by_status() -> Json:
             "The timeline below shows which step that is.",
         ),
         [Query(f"sum by (status) ({each}) > 0", "{{status}}")],
-        unit="short",
+        unit="locale",
         empty=NO_STEPS,
         series=7,
         stacked=True,

@@ -3,7 +3,7 @@
 from grafana.source import shared
 from grafana.source.layout import dashboard, row, tiles
 from grafana.source.panels import Json, Query, about, beside, graph, limit_line, now, stat, styled
-from grafana.source.promql import RANGE, RATE, exporters, increase, process, ratio
+from grafana.source.promql import RANGE, RATE, exporters, increase, or_words, process, ratio
 from grafana.source.states import LOWEST, steps
 
 BAD = 'code=~"0|499|5.."'
@@ -117,7 +117,7 @@ def _version() -> Json:
             "Two replicas of different versions are a deployment that did not end.",
             "Compare with the changelog when you report a fault.",
         ),
-        now(f"topk(1, max by (version) ({build}))", "{{version}}"),
+        now(or_words(f"topk(1, max by (version) ({build}))", "version", "not running"), "{{version}}"),
         unit="none",
         empty="not running",
         name=True,
@@ -156,7 +156,7 @@ def _errors_by_code() -> Json:
             "The troubleshooting table of the README goes through them.",
         ),
         [Query(f"sum by (code) ({increase(bad)}) > 0", "{{code}}")],
-        unit="short",
+        unit="locale",
         empty="none in range",
         series=4,
         bars=True,
@@ -202,7 +202,7 @@ def _retries() -> Json:
             ),
             Query(ratio(hits, asked), "from memory"),
         ],
-        unit="short",
+        unit="locale",
         empty="no calls in range",
         series=5,
         overrides=[
@@ -241,7 +241,7 @@ def _failed_by_reason() -> Json:
             "The table 'when something fails' of the README has every reason with its remedy.",
         ),
         [Query(f"sum by (reason) ({increase(exporters('exporter_scrape_errors_total'))}) > 0", "{{reason}}")],
-        unit="short",
+        unit="locale",
         empty="none in range",
         series=4,
         bars=True,
@@ -259,7 +259,7 @@ def _targets() -> Json:
             "If it was not meant: `check --live` tells what each folder holds.",
         ),
         [Query(f"max by (kind) ({exporters('exporter_scrape_targets')})", "{{kind}}")],
-        unit="short",
+        unit="locale",
         empty="not running",
         series=3,
         decimals=0,
@@ -293,7 +293,7 @@ def _should_be_zero() -> Json:
             "The log of the exporter says more of each.",
         ),
         queries,
-        unit="short",
+        unit="locale",
         empty="nothing: all is well",
         series=4,
         bars=True,
@@ -331,7 +331,7 @@ def _renewals() -> Json:
             "Look at the errors by code for 401.",
         ),
         [Query(f"sum({increase(exporters('exporter_iam_token_refreshes_total'))})", "renewals")],
-        unit="short",
+        unit="locale",
         empty="none in range",
         series=1,
         bars=True,

@@ -16,7 +16,7 @@ PLAIN: Final = steps()
 MANY: Final = 3
 """Series above which a legend is a table."""
 BARS: Final = 100
-"""Bars that can still be told apart in half a screen."""
+"""Bars, or columns of a heatmap, that can still be told apart in half a screen."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +93,7 @@ def stat(
     description: str,
     query: Query,
     *,
-    unit: str = "short",
+    unit: str = "locale",
     empty: str,
     colour: str = "",
     thresholds: Json = PLAIN,
@@ -247,7 +247,7 @@ def heatmap(title: str, description: str, query: Query, *, empty: str, least_int
     options = {
         "calculate": False,
         "cellGap": 1,
-        "cellValues": {"unit": "short", "decimals": 0},
+        "cellValues": {"unit": "locale", "decimals": 0},
         "color": {
             "mode": "scheme",
             "scheme": "Blues",
@@ -267,7 +267,14 @@ def heatmap(title: str, description: str, query: Query, *, empty: str, least_int
     }
     defaults = {"unit": "short", "noValue": empty, "custom": {"scaleDistribution": {"type": "linear"}}}
     return _panel(
-        "heatmap", title, description, [query], defaults=defaults, options=options, interval=least_interval
+        "heatmap",
+        title,
+        description,
+        [query],
+        defaults=defaults,
+        options=options,
+        interval=least_interval,
+        maxDataPoints=BARS,
     )
 
 

@@ -120,6 +120,11 @@ def one_of(metric: str, by: str, state: str) -> str:
     return f"topk by ({by}) (1, max by ({by}, {state}) ({metric}) == 1)"
 
 
+def or_words(expression: str, label: str, words: str) -> str:
+    """Say these words as the label, of a series at 0, where there is nothing: a name that is shown has no other."""
+    return f'{expression}\nor on () label_replace(vector(0), "{label}", "{words}", "", "")'
+
+
 def coded(select: Callable[[str], str], label: str, codes: Mapping[str, int], *by: str) -> str:
     """Make one number of a state that is told as 1 for the label it has and 0 for all others.
 

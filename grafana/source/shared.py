@@ -95,7 +95,7 @@ def completed(*more: Query, overrides: Sequence[Json] = ()) -> Json:
             "In a gap look at what is active and at the exporter; for red at the failures by class.",
         ),
         [Query(f"sum by (status) ({counted})", "{{status}}"), *more],
-        unit="short",
+        unit="locale",
         empty=NOTHING_ENDED,
         series=3,
         bars=True,
@@ -121,7 +121,7 @@ def active(*, quota: bool) -> Json:
             "If it grows, look at the oldest active one and at durations; resume or stop what is paused.",
         ),
         queries,
-        unit="short",
+        unit="locale",
         empty="not read",
         series=3,
         stacked=True,
@@ -143,7 +143,7 @@ def failures_by_class() -> Json:
             "`yc serverless workflow execution get <id>`.",
         ),
         [Query(f"sum by (error_class) ({each})", "{{error_class}}")],
-        unit="short",
+        unit="locale",
         empty="no failures in range",
         series=7,
         bars=True,
@@ -165,7 +165,7 @@ def durations() -> Json:
         ),
         Query(f"sum by (le) ({each})", "{{le}}", format="heatmap"),
         empty=NOTHING_ENDED,
-        least_interval="15m",
+        least_interval="5m",
     )
 
 
