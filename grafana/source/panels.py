@@ -15,7 +15,7 @@ DATASOURCE: Final = {"type": "prometheus", "uid": "${datasource}"}
 PLAIN: Final = steps()
 MANY: Final = 3
 """Series above which a legend is a table."""
-BARS: Final = 100
+BARS: Final = 150
 """Bars, or columns of a heatmap, that can still be told apart in half a screen."""
 
 

@@ -100,7 +100,7 @@ def completed(*more: Query, overrides: Sequence[Json] = ()) -> Json:
         series=3,
         bars=True,
         decimals=0,
-        least_interval="5m",
+        least_interval="1m",
         overrides=[*coloured(EXECUTION_COLOURS), *overrides],
     )
 
@@ -148,7 +148,7 @@ def failures_by_class() -> Json:
         series=7,
         bars=True,
         decimals=0,
-        least_interval="5m",
+        least_interval="1m",
         overrides=coloured(CLASS_COLOURS),
     )
 
@@ -165,7 +165,7 @@ def durations() -> Json:
         ),
         Query(f"sum by (le) ({each})", "{{le}}", format="heatmap"),
         empty=NOTHING_ENDED,
-        least_interval="5m",
+        least_interval="1m",
     )
 
 

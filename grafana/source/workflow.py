@@ -270,7 +270,7 @@ def _step_failures() -> Json:
         bars=True,
         shades_of="red",
         decimals=0,
-        least_interval="5m",
+        least_interval="1m",
     )
 
 
@@ -289,7 +289,7 @@ def _step_retries() -> Json:
         bars=True,
         shades_of="yellow",
         decimals=0,
-        least_interval="5m",
+        least_interval="1m",
     )
 
 
