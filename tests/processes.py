@@ -36,7 +36,7 @@ def get(url: str, headers: Mapping[str, str] | None = None, method: str = "GET")
             return error.code, error.read().decode()
 
 
-def until(what: Callable[[], T | None], seconds: float = 30.0) -> T:
+def until(what: Callable[[], T | None], seconds: float = 30.0, every: float = 0.05) -> T:
     """Return the first result that is true; fail when the time is over."""
     end = time.monotonic() + seconds
     pause = threading.Event()
@@ -46,7 +46,7 @@ def until(what: Callable[[], T | None], seconds: float = 30.0) -> T:
                 return result
         if time.monotonic() > end:
             raise AssertionError("did not come true in time")
-        pause.wait(0.05)
+        pause.wait(every)
 
 
 @contextlib.contextmanager
@@ -105,8 +105,8 @@ def serving(
 
 
 @contextlib.contextmanager
-def prometheus(tmp_path: Path, configuration: str) -> Iterator[str]:
-    """Run a real Prometheus with this configuration and return its URL."""
+def prometheus(tmp_path: Path, configuration: str, *flags: str) -> Iterator[str]:
+    """Run a real Prometheus with this configuration and more flags, and return its URL."""
     (tmp_path / "prometheus.yml").write_text(configuration)
     address = f"127.0.0.1:{free_port()}"
     command = [
@@ -114,6 +114,7 @@ def prometheus(tmp_path: Path, configuration: str) -> Iterator[str]:
         f"--config.file={tmp_path}/prometheus.yml",
         f"--storage.tsdb.path={tmp_path}/tsdb",
         f"--web.listen-address={address}",
+        *flags,
     ]
     with running(command, tmp_path / "prometheus.log"):
         until(lambda: get(f"http://{address}/-/ready")[0] == 200)
