@@ -599,7 +599,7 @@ def records(stage: Stage, quiet: dict[str, Any]) -> Iterator[dict[str, Future[Re
 
 
 def test_the_hurry_misses_no_time() -> None:
-    """Ranges, offsets, subqueries and seconds are scaled, names are not; a number of no known kind is refused."""
+    """Ranges, offsets, subqueries and seconds are scaled, names are not; an unknown number is refused."""
     expression = 'a:b:5m{c="5m"} + increase1h[10m] offset 1h > 1800 or max_over_time(d[8d:1h]) * 0.9'
     scaled = living.scaled_expression(expression)
     assert scaled == (
