@@ -21,7 +21,7 @@ import yaml
 from docs import label_names
 
 from exporter.config import Quota
-from exporter.telemetry import KINDS
+from exporter.telemetry import KINDS, Telemetry
 from exporter.yandex.errors import REASONS
 from exporter.yandex.models import ERROR_CLASSES, Status, StepStatus
 from exporter.yandex.workflows import WorkflowState
@@ -153,6 +153,15 @@ def test_prometheus_takes_each_way_to_scrape(way: str, tmp_path: Path) -> None:
     (job,) = loaded(path)["scrape_configs"]
     assert job["job_name"] == way
     assert job.keys() & {"static_configs", "http_sd_configs"}
+
+
+def test_what_the_exporter_says_of_itself_is_scraped_beside_probes() -> None:
+    """Whoever only probes loses no alert on the exporter but those on what it is configured to watch."""
+    (names,) = re.findall(r"^  # +name\[\]:\n((?:  # +- \S+\n?)+)", CONFIG, re.MULTILINE)
+    asked = set(re.findall(r"- (\S+)", names))
+    own = {family.name for family in Telemetry("", "").describe()}
+    read = {str(selector.name) for rule in RULES for selector in selectors(promql.parse(rule.expr))}
+    assert {name for name in read if name.removesuffix("_total") in own} - asked == set()
 
 
 def test_alertmanager_takes_the_example() -> None:
