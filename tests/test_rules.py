@@ -459,7 +459,7 @@ def changed(rule: Rule, found: re.Match[str], to: str) -> Mutant:
 
 
 def mutants(rule: Rule) -> Iterator[Mutant]:
-    """Yield the rule itself, then with each metric renamed, each number and its `for` doubled and halved."""
+    """Yield the rule itself, then with each metric renamed, each number and duration changed."""
     yield Mutant(rule, "")
     for found in METRIC.finditer(hidden(rule.expr)):
         yield changed(rule, found, f"{found[0]}_x")
@@ -467,10 +467,11 @@ def mutants(rule: Rule) -> Iterator[Mutant]:
         if float(found[0]):
             yield changed(rule, found, str(float(found[0]) * 2))
             yield changed(rule, found, str(float(found[0]) / 2))
-    if "for" in rule.body:
-        number, unit = re.fullmatch(r"(\d+)([mh])", rule.body["for"]).groups()  # type: ignore[union-attr]
-        for duration in ("0s", f"{int(number) * 2}{unit}"):
-            yield Mutant(replace(rule, body={**rule.body, "for": duration}), f"for: {duration}")
+    for key in ("for", "keep_firing_for"):
+        if key in rule.body:
+            number, unit = re.fullmatch(r"(\d+)([mh])", rule.body[key]).groups()  # type: ignore[union-attr]
+            for duration in ("0s", f"{int(number) * 2}{unit}"):
+                yield Mutant(replace(rule, body={**rule.body, key: duration}), f"{key}: {duration}")
 
 
 def needed(rule: Rule) -> set[str]:
@@ -535,7 +536,7 @@ def green(paths: Sequence[Path]) -> set[Path]:
 
 
 def test_no_rule_can_be_changed_unseen(tmp_path: Path) -> None:
-    """Each metric renamed, each number and `for` changed: the unit tests that speak of that rule go red."""
+    """Each metric renamed, each number and duration changed: the unit tests that speak of that rule go red."""
     files = written(tmp_path)
     paths = list(files)
     shares = [paths[start : start + 12] for start in range(0, len(paths), 12)]
