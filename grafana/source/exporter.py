@@ -205,9 +205,16 @@ def _retries() -> Json:
         unit="locale",
         empty="no calls in range",
         series=5,
+        decimals=0,
         overrides=[
             beside("from memory", "text"),
-            styled("from memory", ("unit", "percentunit"), ("max", 1), ("custom.axisPlacement", "right")),
+            styled(
+                "from memory",
+                ("unit", "percentunit"),
+                ("decimals", 0),
+                ("max", 1),
+                ("custom.axisPlacement", "right"),
+            ),
         ],
     )
 

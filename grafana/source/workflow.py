@@ -70,7 +70,7 @@ def workflow() -> Json:
             row(_step_failures(), _step_retries()),
             row(
                 shared.configured_executions("Their states"), _executions(),
-                height=9, title="Configured executions", collapsed=True,
+                height=9, shares=(9, 15), title="Configured executions", collapsed=True,
             ),
         ],
         variables=[workflow_variable(several=False), console(), objective()],
@@ -174,7 +174,14 @@ def _percentiles() -> Json:
         empty=shared.NOTHING_ENDED,
         series=4,
         logarithmic=True,
-        overrides=[beside("last run", "text")],
+        overrides=[
+            styled(
+                "last run",
+                ("color", {"mode": "fixed", "fixedColor": "text"}),
+                ("custom.drawStyle", "points"),
+                ("custom.pointSize", 3),
+            )
+        ],
     )
 
 
