@@ -37,6 +37,7 @@ from boards import (
     committed,
     metrics,
     panels,
+    reading,
     rules,
     selections,
     texts,
@@ -90,8 +91,6 @@ WITHOUT_TARGET = {
     "yc_workflow:rules_loaded": "a recorded series is of the rules, not of a target",
 }
 """What is selected without job and instance, and why."""
-TOO_FEW_UNITS: dict[str, str] = {}
-"""Units that the linter does not know, and why they are used all the same."""
 UNUSED = {
     "yc_workflow_last_completed_end_timestamp_seconds": "for rules of one's own",
     "yc_workflow_execution_step_retries": "the table of steps has the attempts of each",
@@ -330,7 +329,7 @@ def every_panel_has_a_unit(found: Sequence[Board]) -> Iterator[str]:
     """Want a unit that Grafana and its linter know."""
     for panel in panels(found):
         units = {panel.defaults.get("unit"), *(p["unit"] for _, p in panel.overrides if "unit" in p)}
-        for unit in units - UNITS - set(TOO_FEW_UNITS):
+        for unit in units - UNITS:
             yield f"{panel.where}, unit: {unit!r} is none of {', '.join(sorted(UNITS))}"
 
 
@@ -747,6 +746,25 @@ def linter_target_counter_agg(found: Sequence[Board]) -> Iterator[str]:
 # 7. PromQL.
 
 
+def windows_lose_nothing(found: Sequence[Board]) -> Iterator[str]:
+    """Want each window to be the rate interval, the range, or a time that is named.
+
+    `$__interval` is no window: what grows between the last scrape of one and the first of the next is lost.
+    """
+    for query in (query for board in found for query in board.queries):
+        for window in re.findall(r"\[([^\]]+)\]", query.text):
+            if window not in {"$__rate_interval", "$__range"} and not seconds(window):
+                yield f"{query.where}: counts over [{window}]; take $__rate_interval, $__range or 1h"
+
+
+def nothing_is_late(found: Sequence[Board]) -> Iterator[str]:
+    """Want steps of at most five minutes: Grafana ends a graph at its last whole step."""
+    for panel in panels(found):
+        step = panel.json.get("interval", "1m")
+        if not 0 < seconds(step) <= 300:
+            yield f"{panel.where}, interval: with {step} the newest point may be so old; take 5m or less"
+
+
 def every_expression_can_be_parsed(found: Sequence[Board]) -> Iterator[str]:
     """Want PromQL, after Grafana has put its variables in."""
     for query in (query for board in found for query in board.queries):
@@ -946,6 +964,8 @@ CHECKS: tuple[Check, ...] = (
     linter_target_rate_interval,
     linter_target_job_and_instance,
     linter_target_counter_agg,
+    windows_lose_nothing,
+    nothing_is_late,
     every_expression_can_be_parsed,
     every_label_exists,
     replicas_are_counted_once,
@@ -1024,6 +1044,64 @@ def test_the_linter_is_told_the_same_exceptions() -> None:
     for rule in told.values():
         assert rule["reason"].endswith(".")
         assert {(entry["dashboard"], entry["panel"]) for entry in rule["entries"]} == wanted
+
+
+@pytest.mark.parametrize("label", STAND_FOR)
+def test_a_label_that_stands_for_another_is_in_a_legend(label: str) -> None:
+    """What is no legend any more need not be excused."""
+    queries = [query for dashboard in committed() for query in Board(dashboard).of_panels]
+    assert any(label in LABEL_OF_LEGEND.findall(query.legend) for query in queries)
+
+
+# How expressions are read.
+
+ACTIVE_ONES = "yc_workflow_active_executions"
+
+
+@pytest.mark.parametrize(
+    ("expression", "always", "unique"),
+    [
+        (ACTIVE_ONES, "instance job status workflow_id", "instance job status workflow_id"),
+        (f"max by (workflow_id) ({ACTIVE_ONES})", "workflow_id", "workflow_id"),
+        (f"max without (job, instance) ({ACTIVE_ONES})", "status workflow_id", "status workflow_id"),
+        (f"topk by (workflow_id) (1, {ACTIVE_ONES})", "instance job status workflow_id", "workflow_id"),
+        (f"topk(1, max by (status) ({ACTIVE_ONES}))", "status", ""),
+        ("histogram_quantile(0.9, max by (le) (yc_workflow_step_duration_seconds_bucket))", "", ""),
+        (f"time() - max({ACTIVE_ONES}) and on () up", "", ""),
+        (f"max by (status) ({ACTIVE_ONES}) or on () vector(0)", "", "status"),
+        (f'label_replace(max({ACTIVE_ONES}), "name", "$1", "", "")', "name", ""),
+        (
+            f"max by (workflow_id) ({ACTIVE_ONES}) * on (workflow_id) group_left (workflow_name) "
+            "topk by (workflow_id) (1, yc_workflow_info)",
+            "workflow_id workflow_name",
+            "workflow_id",
+        ),
+        (f"max by (job) ({ACTIVE_ONES}) / on (job) max by (job) (up)", "job", "job"),
+    ],
+)
+def test_the_labels_of_a_result_are_known(expression: str, always: str, unique: str) -> None:
+    """Without asking Prometheus: those that each series has, and those that tell series apart."""
+    shape, faults = reading(expression)
+    assert " ".join(sorted(shape.always)) == always
+    assert " ".join(sorted(shape.unique)) == unique
+    assert faults == ()
+
+
+@pytest.mark.parametrize(
+    ("expression", "fault"),
+    [
+        (f"max by (folder_id) ({ACTIVE_ONES})", "names folder_id"),
+        (f"{ACTIVE_ONES} / on (workflow_id) max by (workflow_id) ({ACTIVE_ONES})", "the left side of `/`"),
+        (f"max by (status) ({ACTIVE_ONES}) * on (status) group_left () {ACTIVE_ONES}", "the right side"),
+        (f"max by (status) ({ACTIVE_ONES}) and max by (job) ({ACTIVE_ONES})", "nothing is equal"),
+        (f"max({ACTIVE_ONES}) * on () group_left (job) max(up)", "group_left names job"),
+        (f"histogram_quantile(0.9, max({ACTIVE_ONES}))", "histogram_quantile names le"),
+        (f'label_replace({ACTIVE_ONES}, "a", "$1", "b", "(.+)")', "label_replace names b"),
+    ],
+)
+def test_what_cannot_be_joined_is_told(expression: str, fault: str) -> None:
+    """With the operator, and what is missing or too much."""
+    assert fault in " ".join(reading(expression)[1])
 
 
 # Provisioning.
@@ -1257,7 +1335,7 @@ CORRUPTIONS = (
     Corruption("an id twice", put("id", 1, type="timeseries"), (numbers_are_unique,)),
     Corruption("no description", put("description", GONE, type="heatmap"), (every_panel_says_what_it_is,)),
     Corruption("no advice", swapped(".description", r"\n\n\*\*What.*", ""), (every_panel_says_what_it_is,)),
-    Corruption("no title", put("title", "", type="heatmap"), (every_panel_says_what_it_is,)),
+    Corruption("no title", put("title", "", type="bargauge"), (every_panel_says_what_it_is,)),
     Corruption("no unit", put(f"{FIELD}.unit", GONE, type="bargauge"), (every_panel_has_a_unit,)),
     Corruption("a unit of ours", put(f"{FIELD}.unit", "runs", type="timeseries"), (every_panel_has_a_unit,)),
     Corruption(
@@ -1358,7 +1436,7 @@ CORRUPTIONS = (
     Corruption(
         "292 years",
         swapped(".query.query", r"\[\$__range\]", "[${__range_s}s]"),
-        (linter_template_label_promql,),
+        (linter_template_label_promql, windows_lose_nothing),
     ),
     Corruption("no query", put("targets", [], type="heatmap"), (linter_panel_no_targets,)),
     Corruption(
@@ -1385,6 +1463,12 @@ CORRUPTIONS = (
         expr(r"(yc_workflow_active_executions\{[^}]*\})", r"increase(\1[5m])"),
         (linter_target_counter_agg,),
     ),
+    Corruption(
+        "a window with gaps",
+        expr(r"increase\(([^\[]+)\[\$__range\]", r"increase(\1[$__interval]"),
+        (windows_lose_nothing,),
+    ),
+    Corruption("late by an hour", put("interval", "1h", type="heatmap"), (nothing_is_late,)),
     Corruption("half an expression", expr(r"^sum\(", "sum(("), (every_expression_can_be_parsed,)),
     Corruption("a join by nothing", expr(r"on \(workflow_id\)", "on (workflow)"), (every_label_exists,)),
     Corruption(
