@@ -2,8 +2,8 @@
 
 from grafana.source import shared
 from grafana.source.layout import dashboard, row, tiles
-from grafana.source.panels import Json, Query, about, beside, graph, limit_line, now, stat, styled
-from grafana.source.promql import RANGE, RATE, exporters, increase, or_words, process, ratio
+from grafana.source.panels import BAR, Json, Query, about, beside, graph, limit_line, now, stat, styled
+from grafana.source.promql import RANGE, RATE, exporters, increase, or_words, per_bar, process, ratio
 from grafana.source.states import LOWEST, steps
 
 BAD = 'code=~"0|499|5.."'
@@ -155,13 +155,13 @@ def _errors_by_code() -> Json:
             "401 is the token, 403 the role, 404 a target that is gone, 429 the rate limit, 5xx the cloud, 0 the network.",
             "The troubleshooting table of the README goes through them.",
         ),
-        [Query(f"sum by (code) ({increase(bad)}) > 0", "{{code}}")],
+        [Query(f"sum by (code) ({per_bar(bad)}) > 0", "{{code}}")],
         unit="locale",
         empty="none in range",
         series=4,
         bars=True,
         decimals=0,
-        least_interval="1m",
+        least_interval=BAR,
     )
 
 
@@ -247,13 +247,13 @@ def _failed_by_reason() -> Json:
             "Each is a gap in somebody's data.",
             "The table 'when something fails' of the README has every reason with its remedy.",
         ),
-        [Query(f"sum by (reason) ({increase(exporters('exporter_scrape_errors_total'))}) > 0", "{{reason}}")],
+        [Query(f"sum by (reason) ({per_bar(exporters('exporter_scrape_errors_total'))}) > 0", "{{reason}}")],
         unit="locale",
         empty="none in range",
         series=4,
         bars=True,
         decimals=0,
-        least_interval="1m",
+        least_interval=BAR,
     )
 
 
@@ -282,14 +282,14 @@ def _should_be_zero() -> Json:
         Query(f"max by (kind) ({exporters('exporter_scrape_failed_targets')}) > 0", "{{kind}} not read"),
         Query(f"max by (kind) ({exporters('exporter_series_over_limit')}) > 0", "{{kind}} over a limit"),
         Query(
-            f"sum by (field) ({increase(exporters('exporter_unknown_values_total'))}) > 0",
+            f"sum by (field) ({per_bar(exporters('exporter_unknown_values_total'))}) > 0",
             "{{field}} not known",
         ),
         Query(
             f"max({exporters('exporter_config_last_reload_successful')} == bool 0) > 0",
             "configuration refused",
         ),
-        *(Query(f"sum({increase(selector)}) > 0", name) for name, selector in counted.items()),
+        *(Query(f"sum({per_bar(selector)}) > 0", name) for name, selector in counted.items()),
     ]
     return graph(
         "What should not be there",
@@ -305,7 +305,7 @@ def _should_be_zero() -> Json:
         series=4,
         bars=True,
         decimals=0,
-        least_interval="1m",
+        least_interval=BAR,
     )
 
 
@@ -337,11 +337,11 @@ def _renewals() -> Json:
             "A few a day is normal; many mean that tokens are refused or short-lived.",
             "Look at the errors by code for 401.",
         ),
-        [Query(f"sum({increase(exporters('exporter_iam_token_refreshes_total'))})", "renewals")],
+        [Query(f"sum({per_bar(exporters('exporter_iam_token_refreshes_total'))})", "renewals")],
         unit="locale",
         empty="none in range",
         series=1,
         bars=True,
         decimals=0,
-        least_interval="1m",
+        least_interval=BAR,
     )

@@ -269,17 +269,18 @@ def _columns() -> list[Column]:
 
 
 def _alerts() -> Json:
-    by = "alertname, severity, workflow_name, workflow_id, execution_id"
+    by = "alertname, severity, workflow_name, workflow_id"
     since = f"ALERTS_FOR_STATE{{{FOR_PEOPLE}}} * 1000\nand ignoring (alertstate) {FIRING}"
     return table(
         "What fires",
         about(
-            "The critical and warning alerts of the exporter's rules that fire now, whatever is chosen at the top.",
+            "The critical and warning alerts of the exporter's rules that fire now, whatever is chosen at the top; "
+            "those of several executions of one workflow are one row, since the first of them.",
             "It is the list behind the first tile, and where to begin.",
             "Critical first. What to do is in the runbook, a chapter for each name; a click on the ID opens the "
             "workflow.",
         ),
-        [column(f"max by ({by}) ({since})")],
+        [column(f"min by ({by}) ({since})")],
         [
             Column("severity", "Severity", worded(SEVERITY_COLOURS, "color-text", 80)),
             Column("alertname", "Alert", (("custom.width", 230),)),

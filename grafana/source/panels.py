@@ -15,6 +15,8 @@ DATASOURCE: Final = {"type": "prometheus", "uid": "${datasource}"}
 PLAIN: Final = steps()
 MANY: Final = 3
 """Series above which a legend is a table."""
+BAR: Final = "2m"
+"""The least interval of a bar, in which there are some scrapes."""
 BARS: Final = 150
 """Bars, or columns of a heatmap, that can still be told apart in half a screen."""
 

@@ -12,8 +12,6 @@ EXECUTIONS = f'{EXPORTERS}, execution_id=~"$execution"'
 
 RATE = "$__rate_interval"
 """The window of a rate, which must hold some samples."""
-INTERVAL = "$__interval"
-"""The window of a bar that counts: windows side by side, so that bars add up to the total."""
 HOUR = "1h"
 """The window of a ratio or a percentile over time, in which enough happens; it slides along."""
 RANGE = "$__range"
@@ -64,7 +62,16 @@ def lately(selector: str) -> str:
     return f"last_over_time({selector}[{LATELY}])"
 
 
-def increase(selector: str, window: str = INTERVAL, at: str = "") -> str:
+def per_bar(selector: str) -> str:
+    """Count how much a counter grew in the interval of a bar.
+
+    The increase over windows side by side would lose what happens between the last scrape of one and the
+    first of the next. The rate looks back one scrape further, and so bars add up to the total.
+    """
+    return f"rate({selector}[{RATE}]) * $__interval_ms / 1000"
+
+
+def increase(selector: str, window: str, at: str = "") -> str:
     """Count how much a counter grew in a window."""
     return f"increase({selector}[{window}]{at})"
 
@@ -130,11 +137,9 @@ def coded(select: Callable[[str], str], label: str, codes: Mapping[str, int], *b
 
     `select` returns the metric's selector with one more matcher.
     """
-    parts = [
-        f"({most(select(f'{label}={quoted}'), *by)} == 1) * {code}"
-        for quoted, code in ((f'"{state}"', code) for state, code in codes.items())
-    ]
-    return f"\nor on ({', '.join(by)})\n".join(parts)
+    selected = {select(f'{label}="{state}"'): code for state, code in codes.items()}
+    numbered = (f"({most(selector, *by)} == 1) * {code}" for selector, code in selected.items())
+    return f"\nor on ({', '.join(by)})\n".join(numbered)
 
 
 def with_names(expression: str) -> str:

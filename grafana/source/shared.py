@@ -3,7 +3,19 @@
 from collections.abc import Sequence
 
 from grafana.source.layout import to_dashboard
-from grafana.source.panels import Json, Query, about, graph, heatmap, limit_line, link, now, stat, timeline
+from grafana.source.panels import (
+    BAR,
+    Json,
+    Query,
+    about,
+    graph,
+    heatmap,
+    limit_line,
+    link,
+    now,
+    stat,
+    timeline,
+)
 from grafana.source.promql import (
     EXPORTERS,
     HOUR,
@@ -14,6 +26,7 @@ from grafana.source.promql import (
     failed,
     increase,
     most,
+    per_bar,
     ratio,
     with_names,
     workflows,
@@ -86,7 +99,7 @@ def success_ratio() -> Json:
 
 def completed(*more: Query, overrides: Sequence[Json] = ()) -> Json:
     """Return the bars of what ended, by status."""
-    counted = most(increase(workflows("executions_completed_total")), "workflow_id", "status")
+    counted = most(per_bar(workflows("executions_completed_total")), "workflow_id", "status")
     return graph(
         "Completed executions",
         about(
@@ -97,10 +110,10 @@ def completed(*more: Query, overrides: Sequence[Json] = ()) -> Json:
         [Query(f"sum by (status) ({counted})", "{{status}}"), *more],
         unit="locale",
         empty=NOTHING_ENDED,
-        series=3,
+        series=3 + len(more),
         bars=True,
         decimals=0,
-        least_interval="1m",
+        least_interval=BAR,
         overrides=[*coloured(EXECUTION_COLOURS), *overrides],
     )
 
@@ -123,7 +136,7 @@ def active(*, quota: bool) -> Json:
         queries,
         unit="locale",
         empty="not read",
-        series=3,
+        series=3 + quota,
         stacked=True,
         decimals=0,
         overrides=[*coloured(EXECUTION_COLOURS), *([limit_line("quota")] if quota else [])],
@@ -132,7 +145,7 @@ def active(*, quota: bool) -> Json:
 
 def failures_by_class() -> Json:
     """Return the bars of failures, by the class of their error."""
-    each = most(increase(workflows("failures_total")), "workflow_id", "error_class")
+    each = most(per_bar(workflows("failures_total")), "workflow_id", "error_class")
     return graph(
         "Failures by error class",
         about(
@@ -148,14 +161,14 @@ def failures_by_class() -> Json:
         series=7,
         bars=True,
         decimals=0,
-        least_interval="1m",
+        least_interval=BAR,
         overrides=coloured(CLASS_COLOURS),
     )
 
 
 def durations() -> Json:
     """Return the heatmap of how long executions took."""
-    each = most(increase(workflows("completed_duration_seconds_bucket")), "workflow_id", "le")
+    each = most(per_bar(workflows("completed_duration_seconds_bucket")), "workflow_id", "le")
     return heatmap(
         "Durations of completed executions",
         about(
@@ -165,7 +178,7 @@ def durations() -> Json:
         ),
         Query(f"sum by (le) ({each})", "{{le}}", format="heatmap"),
         empty=NOTHING_ENDED,
-        least_interval="1m",
+        least_interval=BAR,
     )
 
 

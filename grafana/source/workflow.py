@@ -11,6 +11,7 @@ from grafana.source.layout import (
     workflow_variable,
 )
 from grafana.source.panels import (
+    BAR,
     RED_ABOVE_ZERO,
     Column,
     Json,
@@ -29,7 +30,6 @@ from grafana.source.panels import (
 )
 from grafana.source.promql import (
     HOUR,
-    INTERVAL,
     RANGE,
     ended,
     executions_of_workflows,
@@ -38,6 +38,7 @@ from grafana.source.promql import (
     lately,
     most,
     one_of,
+    per_bar,
     quantile,
     ratio,
     workflows,
@@ -112,12 +113,11 @@ def _burn() -> Json:
 
 
 def _active(status: str, what: str, do: str) -> Json:
+    these = workflows("active_executions", f'status="{status}"')
     return stat(
         status.capitalize(),
         about(what, "Active executions count for the quota of the cloud.", do),
-        Query(
-            f"sum({most(workflows('active_executions', f'status={chr(34)}{status}{chr(34)}'), 'workflow_id')})"
-        ),
+        Query(f"sum({most(these, 'workflow_id')})"),
         empty="not read",
         decimals=0,
         colour=EXECUTION_COLOURS[status],
@@ -153,7 +153,7 @@ def _next_start() -> Json:
 
 
 def _started() -> Query:
-    return Query(f"sum({most(increase(workflows('executions_started_total')), 'workflow_id')})", "started")
+    return Query(f"sum({most(per_bar(workflows('executions_started_total')), 'workflow_id')})", "started")
 
 
 def _percentiles() -> Json:
@@ -212,21 +212,21 @@ def _oldest() -> Json:
     )
 
 
-def _by_step(family: str, window: str, label: str = "", matcher: str = "") -> str:
-    selector = workflows(family, *([matcher] if matcher else []))
-    each = most(increase(selector, window), "workflow_id", "step_id", *([label] if label else []))
-    return f"sum by (step_id) ({each})"
+def _by_step(counted: str, *label: str) -> str:
+    """Add up by step what is counted, where `label` tells series of one step apart."""
+    return f"sum by (step_id) ({most(counted, 'workflow_id', 'step_id', *label)})"
 
 
 def _steps() -> Json:
     known = f"topk by (step_id) (1, {lately(workflows('step_info'))})"
     p95 = quantile("0.95", "step_duration_seconds", RANGE, "step_id")
+    completed = workflows("steps_completed_total", 'status="COMPLETED"')
     queries = [
         f"group by (step_id, step_title, step_type) ({known})",
         f"max by (step_id) ({workflows('active_steps')})",
-        f"round({_by_step('steps_completed_total', RANGE, matcher='status=' + chr(34) + 'COMPLETED' + chr(34))})",
-        f"round({_by_step('step_failures_total', RANGE, 'error_class')})",
-        f"round({_by_step('step_retries_total', RANGE)})",
+        f"round({_by_step(increase(completed, RANGE))})",
+        f"round({_by_step(increase(workflows('step_failures_total'), RANGE), 'error_class')})",
+        f"round({_by_step(increase(workflows('step_retries_total'), RANGE))})",
         p95,
         f"({p95})\n/ on () group_left () max({p95})",
     ]
@@ -270,14 +270,14 @@ def _step_failures() -> Json:
             "A step that fails need not fail the execution, if it is caught or tried again.",
             "Look at the service that the step calls at that time.",
         ),
-        [Query(f"{_by_step('step_failures_total', INTERVAL, 'error_class')} > 0", "{{step_id}}")],
+        [Query(f"{_by_step(per_bar(workflows('step_failures_total')), 'error_class')} > 0", "{{step_id}}")],
         unit="locale",
         empty="no failures in range",
         series=10,
         bars=True,
         shades_of="red",
         decimals=0,
-        least_interval="1m",
+        least_interval=BAR,
     )
 
 
@@ -289,14 +289,14 @@ def _step_retries() -> Json:
             "Retries hide trouble until they no longer do: they cost time and money first (alert StepRetryStorm).",
             "Look at the service that the step calls, and at the retry policy of the step.",
         ),
-        [Query(f"{_by_step('step_retries_total', INTERVAL)} > 0", "{{step_id}}")],
+        [Query(f"{_by_step(per_bar(workflows('step_retries_total')))} > 0", "{{step_id}}")],
         unit="locale",
         empty="no retries in range",
         series=10,
         bars=True,
         shades_of="yellow",
         decimals=0,
-        least_interval="1m",
+        least_interval=BAR,
     )
 
 
