@@ -12,21 +12,7 @@ from grafana.source.layout import (
     row,
     to_dashboard,
 )
-from grafana.source.panels import (
-    Column,
-    Json,
-    Query,
-    about,
-    column,
-    graph,
-    link,
-    now,
-    ranking,
-    stat,
-    table,
-    timeline,
-    worded,
-)
+from grafana.source.panels import Query, about, column, graph, link, now, ranking, stat, timeline
 from grafana.source.promql import coded, executions, exporters, most, one_of, or_words, quantile
 from grafana.source.states import (
     EXECUTION_CODES,
@@ -35,10 +21,12 @@ from grafana.source.states import (
     LOWEST,
     STEP_CODES,
     STEP_COLOURS,
+    Json,
     coloured,
     mapped,
     steps,
 )
+from grafana.source.tables import Column, table, worded
 
 ACTIVE = 'status=~"QUEUED|RUNNING|PAUSED"'
 NOT_READ = "not read"
@@ -247,7 +235,6 @@ def _waterfall() -> Json:
         most(executions("step_duration_seconds"), *by),
         most(executions("step_attempts"), *by),
     ]
-    bar = ("custom.cellOptions", {"type": "gauge", "mode": "basic", "valueDisplayMode": "text"})
     return table(
         "Steps, in the order of their start",
         about(
@@ -258,35 +245,43 @@ def _waterfall() -> Json:
             "`yc serverless workflow execution get-history <id>`.",
         ),
         [column(expression) for expression in queries],
-        [
-            Column("step_id", "Step", (("custom.width", 150),)),
-            Column("step_title", "Title"),
-            Column("step_type", "Type", (("custom.width", 120),)),
-            Column("status", "Status", worded(STEP_COLOURS, "color-background")),
-            Column(
-                "Value #C", "Offset",
-                (("unit", "s"), ("min", 0), bar, ("color", {"mode": "fixed", "fixedColor": "super-light-blue"})),
-                "not started",
-            ),
-            Column(
-                "Value #D", "Duration",
-                (("unit", "s"), ("min", 0), bar, ("color", {"mode": "fixed", "fixedColor": "blue"})),
-                "not ended",
-            ),
-            Column(
-                "Value #E", "Attempts",
-                (
-                    ("decimals", 0),
-                    ("custom.cellOptions", {"type": "color-text"}),
-                    ("thresholds", steps((2, "yellow"))),
-                    ("custom.width", 90),
-                ),
-            ),
-        ],
+        _waterfall_columns(),
         empty=NO_STEPS,
         sort="Offset",
         descending=False,
     )  # fmt: skip
+
+
+def _waterfall_columns() -> list[Column]:
+    bar = ("custom.cellOptions", {"type": "gauge", "mode": "basic", "valueDisplayMode": "text"})
+    return [
+        Column("step_id", "Step", (("custom.width", 150),)),
+        Column("step_title", "Title"),
+        Column("step_type", "Type", (("custom.width", 120),)),
+        Column("status", "Status", worded(STEP_COLOURS, "color-background")),
+        Column(
+            "Value #C",
+            "Offset",
+            (("unit", "s"), ("min", 0), bar, ("color", {"mode": "fixed", "fixedColor": "super-light-blue"})),
+            "not started",
+        ),
+        Column(
+            "Value #D",
+            "Duration",
+            (("unit", "s"), ("min", 0), bar, ("color", {"mode": "fixed", "fixedColor": "blue"})),
+            "not ended",
+        ),
+        Column(
+            "Value #E",
+            "Attempts",
+            (
+                ("decimals", 0),
+                ("custom.cellOptions", {"type": "color-text"}),
+                ("thresholds", steps((2, "yellow"))),
+                ("custom.width", 90),
+            ),
+        ),
+    ]
 
 
 def _slowest() -> Json:

@@ -2,9 +2,10 @@
 
 from grafana.source import shared
 from grafana.source.layout import dashboard, row, tiles
-from grafana.source.panels import BAR, Json, Query, about, beside, graph, limit_line, now, stat, styled
+from grafana.source.overrides import beside, limit_line, styled
+from grafana.source.panels import Query, about, bars, graph, now, stat
 from grafana.source.promql import RANGE, RATE, exporters, increase, or_words, per_bar, process, ratio
-from grafana.source.states import LOWEST, steps
+from grafana.source.states import LOWEST, Json, steps
 
 BAD = 'code=~"0|499|5.."'
 """No answer, or one that is not the fault of what was asked; the rules have the same."""
@@ -148,7 +149,7 @@ def _requests() -> Json:
 
 def _errors_by_code() -> Json:
     bad = exporters("exporter_api_requests_total", 'code!~"2.."')
-    return graph(
+    return bars(
         "Calls without a good answer, by code",
         about(
             "Calls that were not answered with 2xx, by HTTP status; 0 is no answer at all.",
@@ -156,12 +157,8 @@ def _errors_by_code() -> Json:
             "The troubleshooting table of the README goes through them.",
         ),
         [Query(f"sum by (code) ({per_bar(bad)}) > 0", "{{code}}")],
-        unit="locale",
         empty="none in range",
         series=4,
-        bars=True,
-        decimals=0,
-        least_interval=BAR,
     )
 
 
@@ -240,7 +237,7 @@ def _scrape_duration() -> Json:
 
 
 def _failed_by_reason() -> Json:
-    return graph(
+    return bars(
         "Targets not read, by reason",
         about(
             "Targets that could not be read, in each interval, by reason.",
@@ -248,12 +245,8 @@ def _failed_by_reason() -> Json:
             "The table 'when something fails' of the README has every reason with its remedy.",
         ),
         [Query(f"sum by (reason) ({per_bar(exporters('exporter_scrape_errors_total'))}) > 0", "{{reason}}")],
-        unit="locale",
         empty="none in range",
         series=4,
-        bars=True,
-        decimals=0,
-        least_interval=BAR,
     )
 
 
@@ -291,7 +284,7 @@ def _should_be_zero() -> Json:
         ),
         *(Query(f"sum({per_bar(selector)}) > 0", name) for name, selector in counted.items()),
     ]
-    return graph(
+    return bars(
         "What should not be there",
         about(
             "Targets that are not read, values of the API that this version does not know, what is over a limit, a "
@@ -300,12 +293,8 @@ def _should_be_zero() -> Json:
             "The log of the exporter says more of each.",
         ),
         queries,
-        unit="locale",
         empty="nothing: all is well",
         series=4,
-        bars=True,
-        decimals=0,
-        least_interval=BAR,
     )
 
 
@@ -330,7 +319,7 @@ def _process(title: str, metric: str, unit: str) -> Json:
 
 
 def _renewals() -> Json:
-    return graph(
+    return bars(
         "Token renewals",
         about(
             "IAM tokens that were obtained, in each interval.",
@@ -338,10 +327,6 @@ def _renewals() -> Json:
             "Look at the errors by code for 401.",
         ),
         [Query(f"sum({per_bar(exporters('exporter_iam_token_refreshes_total'))})", "renewals")],
-        unit="locale",
         empty="none in range",
         series=1,
-        bars=True,
-        decimals=0,
-        least_interval=BAR,
     )

@@ -4,8 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from grafana.source.panels import DATASOURCE, Json
+from grafana.source.panels import DATASOURCE
 from grafana.source.promql import EXPORTERS, exporters, most, named, process, workflows
+from grafana.source.states import Json
 
 WIDTH: Final = 24
 TILE: Final = 4

@@ -10,20 +10,7 @@ from grafana.source.layout import (
     to_dashboard,
     workflow_variable,
 )
-from grafana.source.panels import (
-    RED_ABOVE_ZERO,
-    Column,
-    Json,
-    Query,
-    about,
-    column,
-    graph,
-    link,
-    now,
-    stat,
-    table,
-    worded,
-)
+from grafana.source.panels import Query, about, column, graph, link, now, stat
 from grafana.source.promql import (
     HOUR,
     RANGE,
@@ -38,7 +25,16 @@ from grafana.source.promql import (
     quantile,
     workflows,
 )
-from grafana.source.states import EXECUTION_COLOURS, GREY, SEVERITY_COLOURS, WORKFLOW_COLOURS, steps, words
+from grafana.source.states import (
+    EXECUTION_COLOURS,
+    GREY,
+    SEVERITY_COLOURS,
+    WORKFLOW_COLOURS,
+    Json,
+    steps,
+    words,
+)
+from grafana.source.tables import RED_ABOVE_ZERO, Column, table, worded
 
 FOR_PEOPLE = 'alertname=~"YcWorkflow.+", severity=~"critical|warning"'
 FIRING = f'ALERTS{{{FOR_PEOPLE}, alertstate="firing"}}'

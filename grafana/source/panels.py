@@ -3,13 +3,11 @@
 The JSON is what the types of Grafana 10 to 13 have in common, so that each loads it as it is.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from grafana.source.states import GREY, LIMIT, steps
-
-Json = dict[str, Any]
+from grafana.source.states import GREY, Json, steps
 
 DATASOURCE: Final = {"type": "prometheus", "uid": "${datasource}"}
 PLAIN: Final = steps()
@@ -62,7 +60,7 @@ def _targets(queries: Sequence[Query]) -> list[Json]:
     ]
 
 
-def _panel(
+def panel(
     kind: str,
     title: str,
     description: str,
@@ -73,6 +71,7 @@ def _panel(
     overrides: Sequence[Json] = (),
     **more: Any,
 ) -> Json:
+    """Return what all kinds of panel have."""
     return {
         "type": kind,
         "title": title,
@@ -129,7 +128,7 @@ def stat(
         "textMode": "name" if name else "value",
         "wideLayout": True,
     }
-    return _panel("stat", title, description, [query], defaults=defaults, options=options)
+    return panel("stat", title, description, [query], defaults=defaults, options=options)
 
 
 def legend(calcs: Sequence[str], series: int) -> Json:
@@ -154,97 +153,84 @@ def graph(
     unit: str,
     empty: str,
     series: int,
-    bars: bool = False,
     stacked: bool = False,
     logarithmic: bool = False,
-    shades_of: str = "",
-    least_interval: str = "",
     decimals: int | None = None,
     overrides: Sequence[Json] = (),
     links: Sequence[Json] = (),
 ) -> Json:
-    """Return a graph over time of about so many series; `bars` for counts in intervals, lines for the rest.
+    """Return lines over time, of about so many series.
 
-    `logarithmic` is for values that differ by far more than ten times, and are never 0; `shades_of` is for
-    series that all mean the same, as failures do.
+    `logarithmic` is for values that differ by far more than ten times, and are never 0.
     """
-    custom = _drawn(bars=bars, stacked=stacked, filled=series <= MANY)
-    defaults: Json = {
-        "unit": unit,
-        "noValue": empty,
-        "color": {"mode": "shades", "fixedColor": shades_of} if shades_of else {"mode": "palette-classic"},
-        "custom": custom,
-        "thresholds": PLAIN,
-        "links": list(links),
+    look = {
+        "drawStyle": "line",
+        "lineInterpolation": "stepAfter" if stacked else "linear",
+        "lineWidth": 1,
+        "fillOpacity": 30 if stacked else 8 if series <= MANY else 0,
+        "showPoints": "never" if stacked else "auto",
+        "pointSize": 4,
+        "spanNulls": False,
+        "scaleDistribution": {"type": "log", "log": 10} if logarithmic else {"type": "linear"},
     }
-    if logarithmic:
-        custom["scaleDistribution"] = {"type": "log", "log": 10}
-    else:
+    defaults: Json = {**_drawn(look, stacked=stacked), "unit": unit, "noValue": empty, "links": list(links)}
+    if not logarithmic:
         defaults["min"] = 0
     if decimals is not None:
         defaults["decimals"] = decimals
-    options = {
-        "legend": legend(("sum", "max") if bars else ("lastNotNull", "max"), series),
-        "tooltip": {"mode": "multi", "sort": "desc"},
-    }
-    more: Json = {"interval": least_interval} if least_interval else {}
-    if bars:
-        more["maxDataPoints"] = BARS
-    return _panel(
+    options = _with_legend(("lastNotNull", "max"), series)
+    return panel(
+        "timeseries", title, description, queries, defaults=defaults, options=options, overrides=overrides
+    )
+
+
+def bars(
+    title: str,
+    description: str,
+    queries: Sequence[Query],
+    *,
+    empty: str,
+    series: int,
+    shades_of: str = "",
+    overrides: Sequence[Json] = (),
+) -> Json:
+    """Return stacked bars of counts in intervals, of about so many series.
+
+    `shades_of` is for series that all mean the same, as failures do.
+    """
+    look = {"drawStyle": "bars", "lineWidth": 0, "fillOpacity": 80, "showPoints": "never"}
+    defaults: Json = {
+        **_drawn(look, stacked=True), "unit": "locale", "noValue": empty, "min": 0, "decimals": 0,
+    }  # fmt: skip
+    if shades_of:
+        defaults["color"] = {"mode": "shades", "fixedColor": shades_of}
+    return panel(
         "timeseries",
         title,
         description,
         queries,
         defaults=defaults,
-        options=options,
+        options=_with_legend(("sum", "max"), series),
         overrides=overrides,
-        **more,
+        interval=BAR,
+        maxDataPoints=BARS,
     )
 
 
-def _drawn(*, bars: bool, stacked: bool, filled: bool) -> Json:
+def _drawn(look: Json, *, stacked: bool) -> Json:
+    stacking = {"mode": "normal" if stacked else "none", "group": "A"}
     return {
-        "drawStyle": "bars" if bars else "line",
-        "lineInterpolation": "stepAfter" if stacked else "linear",
-        "lineWidth": 0 if bars else 1,
-        "fillOpacity": 80 if bars else 30 if stacked else 8 if filled else 0,
-        "gradientMode": "none",
-        "showPoints": "never" if bars or stacked else "auto",
-        "pointSize": 4,
-        "spanNulls": False,
-        "stacking": {"mode": "normal" if bars or stacked else "none", "group": "A"},
-        "axisPlacement": "auto",
+        "color": {"mode": "palette-classic"},
+        "custom": {**look, "gradientMode": "none", "axisPlacement": "auto", "stacking": stacking},
+        "thresholds": PLAIN,
     }
 
 
-def beside(name: str, colour: str) -> Json:
-    """Return the override that draws a series as a dashed line, which is not stacked on the others."""
-    return styled(
-        name,
-        ("color", {"mode": "fixed", "fixedColor": colour}),
-        ("custom.drawStyle", "line"),
-        ("custom.stacking", {"mode": "none", "group": "beside"}),
-        ("custom.lineStyle", {"fill": "dash", "dash": [8, 8]}),
-        ("custom.lineWidth", 1),
-        ("custom.fillOpacity", 0),
-        ("custom.showPoints", "never"),
-    )
+def _with_legend(calcs: Sequence[str], series: int) -> Json:
+    return {"legend": legend(calcs, series), "tooltip": {"mode": "multi", "sort": "desc"}}
 
 
-def limit_line(name: str) -> Json:
-    """Return the override that draws a series as a limit."""
-    return beside(name, LIMIT)
-
-
-def styled(name: str, *properties: tuple[str, Any]) -> Json:
-    """Return an override of the field with this name."""
-    return {
-        "matcher": {"id": "byName", "options": name},
-        "properties": [{"id": id_, "value": value} for id_, value in properties],
-    }
-
-
-def heatmap(title: str, description: str, query: Query, *, empty: str, least_interval: str) -> Json:
+def heatmap(title: str, description: str, query: Query, *, empty: str) -> Json:
     """Return a heatmap of a histogram of seconds."""
     options = {
         "calculate": False,
@@ -268,14 +254,14 @@ def heatmap(title: str, description: str, query: Query, *, empty: str, least_int
         "yAxis": {"axisPlacement": "left", "reverse": False, "unit": "s"},
     }
     defaults = {"unit": "short", "noValue": empty, "custom": {"scaleDistribution": {"type": "linear"}}}
-    return _panel(
+    return panel(
         "heatmap",
         title,
         description,
         [query],
         defaults=defaults,
         options=options,
-        interval=least_interval,
+        interval=BAR,
         maxDataPoints=BARS,
     )
 
@@ -308,7 +294,7 @@ def timeline(
         "legend": {"calcs": [], "displayMode": "list", "placement": "bottom", "showLegend": False},
         "tooltip": {"mode": "single", "sort": "none"},
     }
-    return _panel("state-timeline", title, description, queries, defaults=defaults, options=options)
+    return panel("state-timeline", title, description, queries, defaults=defaults, options=options)
 
 
 def ranking(title: str, description: str, query: Query, *, unit: str, empty: str, colour: str) -> Json:
@@ -332,92 +318,4 @@ def ranking(title: str, description: str, query: Query, *, unit: str, empty: str
         "sizing": "auto",
         "valueMode": "text",
     }
-    return _panel("bargauge", title, description, [query], defaults=defaults, options=options)
-
-
-@dataclass(frozen=True, slots=True)
-class Column:
-    """A column: the field that it is made of, its name for people, how it looks, what an empty cell says.
-
-    Grafana gives an empty cell the text of the whole empty table, if it has none of its own.
-    """
-
-    field: str
-    title: str
-    properties: tuple[tuple[str, Any], ...] = ()
-    empty: str = "-"
-
-
-RED_ABOVE_ZERO: Final = (
-    ("custom.cellOptions", {"type": "color-text"}),
-    ("thresholds", steps((1, "red"))),
-)
-
-
-def worded(colours: Mapping[str, str], cell: str, width: int = 120) -> tuple[tuple[str, Any], ...]:
-    """Return the properties of a column of words, each in its colour."""
-    shown = {
-        word: {"text": word, "color": colour, "index": n} for n, (word, colour) in enumerate(colours.items())
-    }
-    options = {"type": cell, "mode": "basic"} if cell == "color-background" else {"type": cell}
-    return (
-        ("mappings", [{"type": "value", "options": shown}]),
-        ("custom.cellOptions", options),
-        ("custom.align", "left"),
-        ("custom.width", width),
-    )
-
-
-def table(
-    title: str,
-    description: str,
-    queries: Sequence[Query],
-    columns: Sequence[Column],
-    *,
-    empty: str,
-    sort: str,
-    descending: bool = True,
-) -> Json:
-    """Return a table: the queries' rows merged by the labels they share, only these columns, in this order.
-
-    The value of the query B is the field `Value #B`; what no column names is left out.
-    """
-    defaults = {
-        "unit": "short",
-        "noValue": empty,
-        "color": {"mode": "thresholds"},
-        "thresholds": PLAIN,
-        "custom": {"align": "auto", "cellOptions": {"type": "auto"}, "inspect": False, "filterable": False},
-    }
-    options = {
-        "cellHeight": "sm",
-        "frameIndex": 0,
-        "showHeader": True,
-        "sortBy": [{"displayName": sort, "desc": descending}],
-    }
-    shaping = [
-        {"id": "merge", "options": {}},
-        {
-            "id": "filterFieldsByName",
-            "options": {"include": {"names": [c.field for c in columns]}},
-        },
-        {
-            "id": "organize",
-            "options": {
-                "excludeByName": {},
-                "indexByName": {c.field: n for n, c in enumerate(columns)},
-                "renameByName": {c.field: c.title for c in columns},
-            },
-        },
-    ]
-    overrides = [styled(c.title, ("noValue", c.empty), *c.properties) for c in columns]
-    return _panel(
-        "table",
-        title,
-        description,
-        queries,
-        defaults=defaults,
-        options=options,
-        overrides=overrides,
-        transformations=shaping,
-    )
+    return panel("bargauge", title, description, [query], defaults=defaults, options=options)

@@ -3,19 +3,8 @@
 from collections.abc import Sequence
 
 from grafana.source.layout import to_dashboard
-from grafana.source.panels import (
-    BAR,
-    Json,
-    Query,
-    about,
-    graph,
-    heatmap,
-    limit_line,
-    link,
-    now,
-    stat,
-    timeline,
-)
+from grafana.source.overrides import limit_line
+from grafana.source.panels import Query, about, bars, graph, heatmap, link, now, stat, timeline
 from grafana.source.promql import (
     EXPORTERS,
     HOUR,
@@ -36,6 +25,7 @@ from grafana.source.states import (
     EXECUTION_CODES,
     EXECUTION_COLOURS,
     GREY,
+    Json,
     coloured,
     mapped,
     steps,
@@ -100,7 +90,7 @@ def success_ratio() -> Json:
 def completed(*more: Query, overrides: Sequence[Json] = ()) -> Json:
     """Return the bars of what ended, by status."""
     counted = most(per_bar(workflows("executions_completed_total")), "workflow_id", "status")
-    return graph(
+    return bars(
         "Completed executions",
         about(
             "Executions that ended in each interval, by how they ended.",
@@ -108,12 +98,8 @@ def completed(*more: Query, overrides: Sequence[Json] = ()) -> Json:
             "In a gap look at what is active and at the exporter; for red at the failures by class.",
         ),
         [Query(f"sum by (status) ({counted})", "{{status}}"), *more],
-        unit="locale",
         empty=NOTHING_ENDED,
         series=3 + len(more),
-        bars=True,
-        decimals=0,
-        least_interval=BAR,
         overrides=[*coloured(EXECUTION_COLOURS), *overrides],
     )
 
@@ -146,7 +132,7 @@ def active(*, quota: bool) -> Json:
 def failures_by_class() -> Json:
     """Return the bars of failures, by the class of their error."""
     each = most(per_bar(workflows("failures_total")), "workflow_id", "error_class")
-    return graph(
+    return bars(
         "Failures by error class",
         about(
             "Executions that failed in each interval, by the class of their error code.",
@@ -156,12 +142,8 @@ def failures_by_class() -> Json:
             "`yc serverless workflow execution get <id>`.",
         ),
         [Query(f"sum by (error_class) ({each})", "{{error_class}}")],
-        unit="locale",
         empty="no failures in range",
         series=7,
-        bars=True,
-        decimals=0,
-        least_interval=BAR,
         overrides=coloured(CLASS_COLOURS),
     )
 
@@ -178,7 +160,6 @@ def durations() -> Json:
         ),
         Query(f"sum by (le) ({each})", "{{le}}", format="heatmap"),
         empty=NOTHING_ENDED,
-        least_interval=BAR,
     )
 
 

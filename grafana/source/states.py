@@ -2,6 +2,8 @@
 
 from typing import Any, Final
 
+Json = dict[str, Any]
+
 GREY: Final = "#8e8e8e"
 LIMIT: Final = "dark-red"
 
@@ -52,7 +54,7 @@ CLASS_COLOURS: Final = {
 """Of errors; none is the colour of a good state."""
 
 
-def coloured(colours: dict[str, str]) -> list[dict[str, Any]]:
+def coloured(colours: dict[str, str]) -> list[Json]:
     """Return overrides that give each series the colour of the state that is its name."""
     return [
         {
@@ -63,12 +65,12 @@ def coloured(colours: dict[str, str]) -> list[dict[str, Any]]:
     ]
 
 
-def mapped(codes: dict[str, int], colours: dict[str, str]) -> list[dict[str, Any]]:
+def mapped(codes: dict[str, int], colours: dict[str, str]) -> list[Json]:
     """Return the value mappings that turn a state's number into its word and colour."""
     return words({code: (state, colours[state]) for state, code in codes.items()})
 
 
-def words(meaning: dict[int, tuple[str, str]]) -> list[dict[str, Any]]:
+def words(meaning: dict[int, tuple[str, str]]) -> list[Json]:
     """Return the value mappings that turn numbers into words and colours."""
     options = {
         str(number): {"text": text, "color": colour, "index": index}
@@ -81,7 +83,7 @@ LOWEST: Final = -1e12
 """Below all that is measured."""
 
 
-def steps(*colours: tuple[float, str], base: str = "text") -> dict[str, Any]:
+def steps(*colours: tuple[float, str], base: str = "text") -> Json:
     """Return thresholds: the colour from each value on.
 
     The first one, which Grafana also gives to a tile without a value, is nobody's colour: that nothing is known

@@ -10,24 +10,8 @@ from grafana.source.layout import (
     to_dashboard,
     workflow_variable,
 )
-from grafana.source.panels import (
-    BAR,
-    RED_ABOVE_ZERO,
-    Column,
-    Json,
-    Query,
-    about,
-    beside,
-    column,
-    graph,
-    limit_line,
-    link,
-    now,
-    stat,
-    styled,
-    table,
-    worded,
-)
+from grafana.source.overrides import beside, limit_line, styled
+from grafana.source.panels import Query, about, bars, column, graph, link, now, stat
 from grafana.source.promql import (
     HOUR,
     RANGE,
@@ -43,7 +27,8 @@ from grafana.source.promql import (
     ratio,
     workflows,
 )
-from grafana.source.states import EXECUTION_COLOURS, steps
+from grafana.source.states import EXECUTION_COLOURS, Json, steps
+from grafana.source.tables import RED_ABOVE_ZERO, Column, table, worded
 
 NO_STEPS = "no steps: set history.enabled"
 NO_SCHEDULE = "no schedule, or not read"
@@ -230,13 +215,6 @@ def _steps() -> Json:
         p95,
         f"({p95})\n/ on () group_left () max({p95})",
     ]
-    count = (("unit", "locale"), ("decimals", 0), ("custom.width", 110))
-    bar = (
-        ("custom.cellOptions", {"type": "gauge", "mode": "basic", "valueDisplayMode": "hidden"}),
-        ("unit", "percentunit"), ("min", 0), ("max", 1),
-        ("color", {"mode": "fixed", "fixedColor": "blue"}),
-    )  # fmt: skip
-    retries = (("custom.cellOptions", {"type": "color-text"}), ("thresholds", steps((1, "yellow"))))
     return table(
         "Steps: failures, retries, slowest",
         about(
@@ -246,24 +224,35 @@ def _steps() -> Json:
             "`yc serverless workflow execution get-history <id>` shows all.",
         ),
         [column(expression) for expression in queries],
-        [
-            Column("step_id", "Step"),
-            Column("step_title", "Title"),
-            Column("step_type", "Type", (("custom.width", 140),)),
-            Column("Value #B", "Active", count),
-            Column("Value #C", "Completed", count),
-            Column("Value #D", "Failed", (*count, *RED_ABOVE_ZERO)),
-            Column("Value #E", "Retries", (*count, *retries)),
-            Column("Value #F", "p95", (("unit", "s"), ("custom.width", 110))),
-            Column("Value #G", "Against the slowest", bar),
-        ],
+        _step_columns(),
         empty=NO_STEPS,
         sort="Failed",
     )  # fmt: skip
 
 
+def _step_columns() -> list[Column]:
+    count = (("unit", "locale"), ("decimals", 0), ("custom.width", 110))
+    bar = (
+        ("custom.cellOptions", {"type": "gauge", "mode": "basic", "valueDisplayMode": "hidden"}),
+        ("unit", "percentunit"), ("min", 0), ("max", 1),
+        ("color", {"mode": "fixed", "fixedColor": "blue"}),
+    )  # fmt: skip
+    retries = (("custom.cellOptions", {"type": "color-text"}), ("thresholds", steps((1, "yellow"))))
+    return [
+        Column("step_id", "Step"),
+        Column("step_title", "Title"),
+        Column("step_type", "Type", (("custom.width", 140),)),
+        Column("Value #B", "Active", count),
+        Column("Value #C", "Completed", count),
+        Column("Value #D", "Failed", (*count, *RED_ABOVE_ZERO)),
+        Column("Value #E", "Retries", (*count, *retries)),
+        Column("Value #F", "p95", (("unit", "s"), ("custom.width", 110))),
+        Column("Value #G", "Against the slowest", bar),
+    ]
+
+
 def _step_failures() -> Json:
-    return graph(
+    return bars(
         "Step failures",
         about(
             "Steps that failed in each interval, by step.",
@@ -271,18 +260,14 @@ def _step_failures() -> Json:
             "Look at the service that the step calls at that time.",
         ),
         [Query(f"{_by_step(per_bar(workflows('step_failures_total')), 'error_class')} > 0", "{{step_id}}")],
-        unit="locale",
         empty="no failures in range",
         series=10,
-        bars=True,
         shades_of="red",
-        decimals=0,
-        least_interval=BAR,
     )
 
 
 def _step_retries() -> Json:
-    return graph(
+    return bars(
         "Step retries",
         about(
             "Attempts beyond the first in each interval, by step.",
@@ -290,13 +275,9 @@ def _step_retries() -> Json:
             "Look at the service that the step calls, and at the retry policy of the step.",
         ),
         [Query(f"{_by_step(per_bar(workflows('step_retries_total')))} > 0", "{{step_id}}")],
-        unit="locale",
         empty="no retries in range",
         series=10,
-        bars=True,
         shades_of="yellow",
-        decimals=0,
-        least_interval=BAR,
     )
 
 
