@@ -275,7 +275,18 @@ class Exporter:
     def wait(self) -> None:
         """Wait until it answers and has read something."""
         processes.until(lambda: processes.get(f"{self.url}/-/ready")[0] == 200)
-        assert processes.get(f"{self.url}/metrics")[0] == 200
+        self.page()
+
+    def page(self) -> str:
+        """Return what it shows to Prometheus."""
+        status, text = processes.get(f"{self.url}/metrics")
+        assert status == 200, text
+        return text
+
+    def signal(self, number: int) -> None:
+        """Send a signal."""
+        assert self.process is not None
+        self.process.send_signal(number)
 
     def stop(self) -> None:
         """End the process."""

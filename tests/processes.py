@@ -105,10 +105,10 @@ def serving(
 
 
 @contextlib.contextmanager
-def prometheus(tmp_path: Path, configuration: str, *flags: str) -> Iterator[str]:
+def prometheus(tmp_path: Path, configuration: str, *flags: str, address: str = "") -> Iterator[str]:
     """Run a real Prometheus with this configuration and more flags, and return its URL."""
     (tmp_path / "prometheus.yml").write_text(configuration)
-    address = f"127.0.0.1:{free_port()}"
+    address = address or f"127.0.0.1:{free_port()}"
     command = [
         "prometheus",
         f"--config.file={tmp_path}/prometheus.yml",

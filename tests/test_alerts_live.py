@@ -159,8 +159,7 @@ def reloaded(text: str) -> Act:
     def act(stage: Stage) -> None:
         exporter = stage.exporters["flaky"]
         exporter.path.write_text(exporter.path.read_text().split("# more\n")[0] + "# more\n" + text)
-        assert exporter.process is not None
-        exporter.process.send_signal(signal.SIGHUP)
+        exporter.signal(signal.SIGHUP)
 
     return act
 
