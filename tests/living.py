@@ -49,7 +49,7 @@ def scaled_duration(text: str) -> str:
 def _scaled_number(text: str) -> str:
     number = float(text)
     if number >= SECONDS_FROM:
-        return f"{number / SCALE:g}"
+        return f"{number / SCALE:.12g}"
     assert number in UNITLESS, f"{text}: neither a known share or count, nor seconds"
     return text
 
