@@ -22,11 +22,15 @@ MOST = 10_000
 
 @dataclass(frozen=True, slots=True)
 class Info:
-    """What was last read of a workflow; `ask_after` is a monotonic instant, `error` that of the last call."""
+    """What was last read of a workflow; `ask_after` is a monotonic instant, `error` that of the last call.
+
+    `cron_since` is the Unix time at which another schedule was seen to be gone, None for the first one.
+    """
 
     ask_after: float
     workflow: Workflow | None = None
     cron: Cron | None = None
+    cron_since: float | None = None
     error: ApiError | None = None
 
     @property
@@ -80,11 +84,13 @@ class Infos:
             self._put(workflow_id, replace(kept, ask_after=self._clock.monotonic() + pause, error=error))
             raise
         cron, problem = _cron(workflow)
-        if problem and (last.workflow is None or last.workflow.schedule != workflow.schedule):
+        changed = last.workflow is not None and last.workflow.schedule != workflow.schedule
+        since = self._clock.time() if changed else last.cron_since
+        if problem and (last.workflow is None or changed):
             fields = {"workflow_id": workflow_id, "error": problem}
             log.warning("schedule cannot be read, and has no series", extra={"fields": fields})
         ask_after = self._clock.monotonic() + INFO_AGE * self._jitter.uniform(0.9, 1.1)
-        self._put(workflow_id, Info(ask_after, workflow, cron))
+        self._put(workflow_id, Info(ask_after, workflow, cron, since))
         return workflow.unread + (("cron",) if problem else ())
 
     def _put(self, workflow_id: str, info: Info) -> None:

@@ -107,7 +107,8 @@ class WorkflowOutcome(Outcome):
     """What is known of one workflow and its executions.
 
     `listed`: all its executions were listed in this collection, so what `standing` says of now is so.
-    `workflow` and `cron` are the last that were read, None if there is none. `active_steps` are the steps
+    `workflow` and `cron` are the last that were read, None if there is none; the schedule was another one
+    before `cron_since` (Unix seconds, None if that was not seen). `active_steps` are the steps
     under way, by step ID, but for those of `histories_missing` executions.
     """
 
@@ -115,6 +116,7 @@ class WorkflowOutcome(Outcome):
     listed: bool = False
     workflow: Workflow | None = None
     cron: Cron | None = None
+    cron_since: float | None = None
     standing: Standing = NOTHING
     active_steps: Mapping[str, int] = field(default_factory=dict)
     histories_missing: int = 0

@@ -103,7 +103,8 @@ class Workflows:
             outcome = outcome.troubled("calls left undone", BudgetSpent(str(left)))
         if info.error is not None and not flight.searching:
             outcome = outcome.troubled("the workflow itself", info.error)
-        return replace(outcome, workflow=_merged(preview, info.workflow), cron=info.cron)
+        described = _merged(preview, info.workflow)
+        return replace(outcome, workflow=described, cron=info.cron, cron_since=info.cron_since)
 
     def _look(self, target: WorkflowTarget, flight: Flight) -> ApiError | None:
         """Read the list, and begin the calls beside it."""

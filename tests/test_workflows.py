@@ -377,6 +377,25 @@ def test_schedules(cloud: Simulator, told_clock: ToldClock) -> None:
     assert value(page, "schedule_next_timestamp_seconds", workflow_id=OTHER) is None
 
 
+def test_a_schedule_that_is_changed_expects_nothing_from_before(
+    cloud: Simulator, told_clock: ToldClock
+) -> None:
+    """A start that no schedule of its time asked for is not missed."""
+    cloud.update_workflow(FLOW, cron="0 0 * * ? *", timezone="UTC")
+    desk = watching(cloud, told_clock)
+    at = {"workflow_id": FLOW}
+    assert value(desk.page(), "schedule_last_expected_timestamp_seconds", **at) is not None
+    cloud.update_workflow(FLOW, cron="30 * * * ? *", timezone="UTC")
+    told_clock.sleep(INFO_AGE * 1.1)
+    changed = told_clock.time()
+    page = desk.page()
+    assert value(page, "schedule_last_expected_timestamp_seconds", **at) is None
+    expected = value(page, "schedule_next_timestamp_seconds", **at)
+    assert expected is not None
+    told_clock.sleep(expected - changed)
+    assert value(desk.page(), "schedule_last_expected_timestamp_seconds", **at) == expected
+
+
 def test_an_unreadable_schedule_is_told_once_and_costs_only_itself(
     cloud: Simulator, told_clock: ToldClock, caplog: pytest.LogCaptureFixture
 ) -> None:

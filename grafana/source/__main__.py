@@ -6,7 +6,7 @@ from pathlib import Path
 from grafana.source.execution import execution
 from grafana.source.exporter import exporter
 from grafana.source.overview import overview
-from grafana.source.panels import Json
+from grafana.source.states import Json
 from grafana.source.workflow import workflow
 
 FOLDER = Path(__file__).parent.parent / "dashboards"
