@@ -144,7 +144,7 @@ def _oldest() -> Json:
         ),
         now(f"time() - min({workflows('oldest_active_start_timestamp_seconds')})"),
         unit="s",
-        empty="nothing active, or not read",
+        empty="none known",
         thresholds=steps((shared.NEAR_LIMIT, "red")),
     )
 

@@ -31,7 +31,7 @@ from grafana.source.states import EXECUTION_COLOURS, Json, steps
 from grafana.source.tables import RED_ABOVE_ZERO, Column, table, worded
 
 NO_STEPS = "no steps: set history.enabled"
-NO_SCHEDULE = "no schedule, or not read"
+NO_SCHEDULE = "none known"
 
 
 def workflow() -> Json:
@@ -74,7 +74,7 @@ def _since_success() -> Json:
         ),
         now(f"max({lately(workflows('last_success_timestamp_seconds'))}) * 1000"),
         unit="dateTimeFromNow",
-        empty="never, or not read",
+        empty="never seen",
     )
 
 
