@@ -647,6 +647,32 @@ def test_replicas_give_one_alert_of_a_workflow(stage: Stage, records: dict[str, 
     assert not [notice for notice in about if "instance" in notice.labels]
 
 
+BESIDES: Mapping[str, tuple[str, ...]] = {
+    "Failures": ("burns-", "fails"),
+    "LastRunFailed": ("burns-", "counts"),
+    "ErrorBudgetBurn": ("burns-",),
+    "RunningTooLong": ("flaky-busy",),
+    "ScrapeFailing": ("flaky-", "stale-", "folder"),
+}
+"""What is told besides the stories, of workflows (or kinds) whose names begin so: one trouble, two alerts."""
+
+
+def test_nothing_else_is_said(stage: Stage, records: dict[str, Future[Record]]) -> None:
+    """All that is told of the light side is what was provoked there, or comes with it."""
+    for record in records.values():
+        record.exception()
+    stories = [story for chain in CHAINS for story in chain if story.side == "light"]
+    strays = [
+        notice.labels
+        for notice in stage.inboxes["light"].notices
+        if not any(notice.fits(f"YcWorkflow{story.alert}", story.labels) for story in stories)
+        and not (notice.labels.get("workflow_id") or notice.labels.get("kind", "")).startswith(
+            BESIDES.get(notice.labels["alertname"].removeprefix("YcWorkflow"), ("nothing",))
+        )
+    ]
+    assert strays == []
+
+
 @pytest.mark.xfail(
     reason="ScrapeFailing and ApiErrorsHigh outlast ApiUnreachable and AuthFailing, which hold them back",
     strict=True,
