@@ -44,7 +44,6 @@ NUMBERS = itertools.count()
 
 MAY_BE_EMPTY: Mapping[str, str] = {
     "Execution, panel 'Time left'": "the execution has ended",
-    "Exporter, panel 'API error ratio'": "a fault: where no call failed it says that there were no calls",
     "Exporter, panel 'Calls without a good answer, by code'": "there are none",
     "Exporter, panel 'Targets not read, by reason'": "all are read",
     "Exporter, panel 'What should not be there'": "it is not there",
