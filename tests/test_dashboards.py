@@ -1469,7 +1469,11 @@ CORRUPTIONS = (
         (windows_lose_nothing,),
     ),
     Corruption("late by an hour", put("interval", "1h", type="heatmap"), (nothing_is_late,)),
-    Corruption("half an expression", expr(r"^sum\(", "sum(("), (every_expression_can_be_parsed,)),
+    Corruption(
+        "half an expression",
+        expr(r"^histogram_quantile\(", "histogram_quantile(("),
+        (every_expression_can_be_parsed,),
+    ),
     Corruption("a join by nothing", expr(r"on \(workflow_id\)", "on (workflow)"), (every_label_exists,)),
     Corruption(
         "a join by everything", expr(r"and on \(execution_id\) topk", "and topk"), (every_label_exists,)

@@ -92,7 +92,8 @@ def _token() -> Json:
 
 
 def _errors() -> Json:
-    bad = f"sum({increase(exporters('exporter_api_requests_total', BAD), RANGE)})"
+    # Codes are there from their first answer on: none of these is none, not nothing.
+    bad = f"(sum({increase(exporters('exporter_api_requests_total', BAD), RANGE)}) or vector(0))"
     all_ = f"sum({increase(exporters('exporter_api_requests_total'), RANGE)})"
     return stat(
         "API error ratio",

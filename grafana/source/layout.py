@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from grafana.source.panels import DATASOURCE
-from grafana.source.promql import EXPORTERS, exporters, most, named, process, workflows
+from grafana.source.promql import EXPORTERS, exporters, most, named, process, told_apart, workflows
 from grafana.source.states import Json
 
 WIDTH: Final = 24
@@ -147,7 +147,8 @@ def workflow_variable(*, several: bool) -> Json:
         f" unless on (workflow_id) last_over_time({exporters('info')}{lately}))"
         for metric in ("scrape_success", "execution_status_code")
     )
-    query = f"max by (workflow_id, workflow_name) (last_over_time({in_folders}{lately})) {unnamed}"
+    known = told_apart(f"last_over_time({in_folders}{lately})")
+    query = f"max by (workflow_id, workflow_name) ({known}) {unnamed}"
     regex = r'/workflow_id="(?<value>[^"]+)"(?:,\s*workflow_name="(?<text>[^"]+)")?/'
     return _query_variable(
         "workflow", "Workflow", f"query_result({query})", regex=regex, several=several, every=""

@@ -76,12 +76,19 @@ def increase(selector: str, window: str, at: str = "") -> str:
     return f"increase({selector}[{window}]{at})"
 
 
+def told_apart(info: str) -> str:
+    """Give each workflow a name that no other has: its own, with the folder where several have the same."""
+    several = f"count by (workflow_name) (group by (workflow_id, workflow_name) ({info})) > 1"
+    with_folder = f'label_join({info}, "workflow_name", " / ", "workflow_name", "folder_id")'
+    return f"{info} unless on (workflow_name) {several} or on (workflow_id) {with_folder}"
+
+
 def named(expression: str) -> str:
     """Add the names of workflows, the ID where none is known.
 
-    Of two (a rename that one replica has seen first) one is taken.
+    Of two names (a rename that one replica has seen first) one is taken.
     """
-    known = f"topk by (workflow_id) (1, {exporters('info')})"
+    known = told_apart(f"topk by (workflow_id) (1, {exporters('info')})")
     others = f"group by (workflow_id) ({exporters('scrape_success')})"
     unnamed = f'label_replace({others}, "workflow_name", "$1", "workflow_id", "(.+)")'
     return (
