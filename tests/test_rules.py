@@ -107,6 +107,8 @@ def rules() -> list[Rule]:
 RULES = rules()
 ALERTS = [rule for rule in RULES if rule.is_alert]
 RECORDED = {rule.name: rule for rule in RULES if not rule.is_alert}
+SAID["alertname"] = {rule.name for rule in ALERTS}
+SAID["alertstate"] = {"pending", "firing"}
 of_alerts = pytest.mark.parametrize("alert", ALERTS, ids=lambda rule: rule.id)
 of_rules = pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.id)
 
@@ -291,10 +293,17 @@ def known_labels(selector: promql.VectorSelector) -> frozenset[str] | None:
     """Return the labels that the series of a selector can have, None if there are no such series."""
     name = selector.name or ""
     if name == "ALERTS":
-        return frozenset({"alertname", "alertstate", *(n for a in ALERTS for n in a.labels)})
+        added = {"alertname", "alertstate", *(n for a in ALERTS for n in a.labels)}
+        return union(labels_of(promql.parse(alert.expr)) for alert in alerts_of(selector)) | added
     if name in RECORDED:
         return labels_of(promql.parse(RECORDED[name].expr))
     return exposed().get(name)
+
+
+def alerts_of(selector: promql.VectorSelector) -> list[Rule]:
+    """Return the alerts that a selector of ALERTS names."""
+    named = [matcher.value for matcher in selector.matchers.matchers if matcher.name == "alertname"]
+    return [alert for alert in ALERTS if any(re.fullmatch(value, alert.name) for value in named)]
 
 
 def labels_of(expr: Any) -> frozenset[str]:
@@ -384,7 +393,7 @@ def test_the_texts_of_an_alert_read_labels_that_it_has(alert: Rule) -> None:
     has = labels_of(promql.parse(alert.expr)) | alert.labels.keys()
     for text in alert.annotations.values():
         assert set(re.findall(r"\$labels\.(\w+)", text)) <= has
-        for query in re.findall(r"printf \"([^\"]*)\"", text):
+        for query in re.findall(r"printf \"([^\"]*%q[^\"]*)\"", text):
             for selector in selectors(promql.parse(query.replace("%q", '"x"'))):
                 labels = known_labels(selector)
                 assert labels, query
@@ -475,9 +484,11 @@ def mutants(rule: Rule) -> Iterator[Mutant]:
 
 
 def needed(rule: Rule) -> set[str]:
-    """Return the names of the recorded series that a rule reads, and that those read."""
-    read = {selector.name or "" for selector in selectors(promql.parse(rule.expr))} & RECORDED.keys()
-    return read.union(*(needed(RECORDED[name]) for name in read))
+    """Return the names of the recorded series and the alerts that a rule reads, and that those read."""
+    read = selectors(promql.parse(rule.expr))
+    beneath = [RECORDED[selector.name] for selector in read if selector.name in RECORDED]
+    beneath += [alert for selector in read if selector.name == "ALERTS" for alert in alerts_of(selector)]
+    return {other.name for other in beneath}.union(*map(needed, beneath))
 
 
 def speaking(test: Mapping[str, Any], rule: Rule) -> dict[str, Any]:
