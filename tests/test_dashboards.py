@@ -458,8 +458,10 @@ def the_legend_fits_the_series(found: Sequence[Board]) -> Iterator[str]:
             yield f"{panel.where}, legend: must be hidden for one series, and only then"
         elif legend["showLegend"] and not many and (legend["displayMode"] == "table") != (count > 3):
             yield f"{panel.where}, legend: {count} series are a {'table' if count > 3 else 'list below'}"
+        # A count of an interval can be added up, a gauge that is drawn as bars cannot.
+        counts = all("$__interval_ms" in query.text for query in panel.queries)
         bars = panel.defaults["custom"]["drawStyle"] == "bars"
-        calcs = ["sum", "max"] if bars else ["lastNotNull", "max"]
+        calcs = ["sum", "max"] if bars and counts else ["lastNotNull", "max"]
         if legend["displayMode"] == "table" and legend["calcs"] != calcs:
             yield f"{panel.where}, legend.calcs: {legend['calcs']}; a table has {calcs}"
         if legend["displayMode"] == "list" and legend["placement"] != "bottom":

@@ -110,7 +110,7 @@ def _duration() -> Json:
 def _against_p95() -> Json:
     p95 = quantile("0.95", "completed_duration_seconds", "7d")
     return stat(
-        "Times its p95",
+        "Of its p95",
         about(
             "Its duration as a multiple of the time within which 95 of 100 executions of this workflow ended.",
             "Above 1 it is among the slowest, above 3 it most likely hangs (alert RunningTooLong).",
@@ -118,7 +118,7 @@ def _against_p95() -> Json:
         ),
         now(f"({_elapsed()})\n/ ({p95})"),
         unit="none",
-        empty="workflow not watched",
+        empty="no p95 of 7 days",
         decimals=1,
         thresholds=steps((1, "orange"), (3, "red")),
         links=[link("Open the workflow", to_dashboard("ycwf-workflow", workflow="${workflow}"))],
@@ -210,14 +210,18 @@ def _steps_by_status() -> Json:
 
 def _step_timeline() -> Json:
     code = coded(partial(executions, "step_status"), "status", STEP_CODES, "step_id")
+    unsettled = executions("step_status", 'status=~"FAILED|STARTED|CANCEL_REQUESTED|UNKNOWN"')
+    start = executions("step_start_timestamp_seconds")
+    score = f"max by (step_id) ({unsettled} @ end()) * 1e12 + on (step_id) max by (step_id) ({start} @ end())"
     return timeline(
         "Steps over time",
         about(
-            "The state of each step over time.",
+            "The state of each step over time; of many, the 15 that tell most: those that failed or are under way, "
+            "then those that started last.",
             "It shows what waited for what, and where the execution is now.",
             "A long blue bar is the step to look at; red is where it failed.",
         ),
-        [Query(code, "{{step_id}}")],
+        [Query(f"({code})\nand on (step_id) topk(15, {score})", "{{step_id}}")],
         mappings=mapped(STEP_CODES, STEP_COLOURS),
         empty=NO_STEPS,
     )
@@ -234,6 +238,9 @@ def _waterfall() -> Json:
         f"{most(executions('step_start_timestamp_seconds'), *by)}\n- on () group_left () {start}",
         most(executions("step_duration_seconds"), *by),
         most(executions("step_attempts"), *by),
+        # What has not started comes last.
+        f"{most(executions('step_start_timestamp_seconds'), *by)}\n"
+        f"or on (step_id) 1e12 * group by (step_id) ({executions('step_attempts')})",
     ]
     return table(
         "Steps, in the order of their start",
@@ -247,8 +254,8 @@ def _waterfall() -> Json:
         [column(expression) for expression in queries],
         _waterfall_columns(),
         empty=NO_STEPS,
-        sort="Offset",
-        descending=False,
+        sort="",
+        by_field="Value #F",
     )  # fmt: skip
 
 

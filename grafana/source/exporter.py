@@ -3,7 +3,7 @@
 from grafana.source import shared
 from grafana.source.layout import dashboard, row, tiles
 from grafana.source.overrides import beside, limit_line, styled
-from grafana.source.panels import Query, about, bars, graph, now, stat
+from grafana.source.panels import BAR, LAST_AND_MAX, Query, about, bars, graph, now, stat
 from grafana.source.promql import RANGE, RATE, exporters, increase, or_words, per_bar, process, ratio
 from grafana.source.states import LOWEST, Json, steps
 
@@ -145,6 +145,7 @@ def _requests() -> Json:
         empty="no calls in range",
         series=5,
         stacked=True,
+        least_interval=BAR,
     )
 
 
@@ -160,6 +161,7 @@ def _errors_by_code() -> Json:
         [Query(f"sum by (code) ({per_bar(bad)}) > 0", "{{code}}")],
         empty="none in range",
         series=4,
+        shades_of="red",
     )
 
 
@@ -179,6 +181,7 @@ def _latency() -> Json:
         unit="s",
         empty="no calls in range",
         series=2,
+        least_interval=BAR,
     )
 
 
@@ -204,6 +207,7 @@ def _retries() -> Json:
         empty="no calls in range",
         series=5,
         decimals=0,
+        least_interval=BAR,
         overrides=[
             beside("from memory", "text"),
             styled(
@@ -231,7 +235,7 @@ def _scrape_duration() -> Json:
             Query(f"min({exporters('exporter_scrape_timeout_seconds')})", "budget"),
         ],
         unit="s",
-        empty="not running",
+        empty="nothing scraped",
         series=2,
         overrides=[limit_line("budget")],
     )
@@ -248,6 +252,7 @@ def _failed_by_reason() -> Json:
         [Query(f"sum by (reason) ({per_bar(exporters('exporter_scrape_errors_total'))}) > 0", "{{reason}}")],
         empty="none in range",
         series=4,
+        shades_of="red",
     )
 
 
@@ -261,7 +266,7 @@ def _targets() -> Json:
         ),
         [Query(f"max by (kind) ({exporters('exporter_scrape_targets')})", "{{kind}}")],
         unit="locale",
-        empty="not running",
+        empty="nothing scraped",
         series=3,
         decimals=0,
     )
@@ -294,8 +299,10 @@ def _should_be_zero() -> Json:
             "The log of the exporter says more of each.",
         ),
         queries,
-        empty="nothing: all is well",
+        empty="nothing, of what is scraped",
         series=4,
+        shades_of="orange",
+        calcs=LAST_AND_MAX,
     )
 
 
@@ -314,8 +321,9 @@ def _process(title: str, metric: str, unit: str) -> Json:
         ),
         [Query(selected, "{{instance}}")],
         unit=unit,
-        empty="not running",
+        empty="nothing scraped",
         series=2,
+        least_interval=BAR,
     )
 
 
@@ -327,7 +335,7 @@ def _renewals() -> Json:
             "A few a day is normal; many mean that tokens are refused or short-lived.",
             "Look at the errors by code for 401.",
         ),
-        [Query(f"sum({per_bar(exporters('exporter_iam_token_refreshes_total'))})", "renewals")],
+        [Query(f"sum({per_bar(exporters('exporter_iam_token_refreshes_total'))}) > 0", "renewals")],
         empty="none in range",
         series=1,
     )

@@ -92,9 +92,9 @@ def _failed() -> Json:
             "Each is work that was not done. Whether it is many is said by the share beside.",
             "The table of workflows below tells whose they are, the bars by class why.",
         ),
-        now(f"round({failed(RANGE)})"),
+        now(f"sum(round({failed(RANGE, 'workflow_id')}))"),
         unit="locale",
-        empty="not read",
+        empty="not known",
         decimals=0,
         colour="text",
     )
@@ -107,10 +107,10 @@ def _active() -> Json:
         about(
             "Executions that are queued, running or paused now.",
             "It is the load, and what counts for the quota.",
-            "Nothing by itself; compare with the usual, which the small graph shows.",
+            "Nothing by itself; compare with the usual, which the graph of active executions shows.",
         ),
-        Query(f"sum({each})"),
-        empty="not read",
+        now(f"sum({each})"),
+        empty="not known",
         decimals=0,
         colour=EXECUTION_COLOURS["RUNNING"],
     )
@@ -126,8 +126,8 @@ def _queued() -> Json:
             "in trouble.",
             "Compare with the quota beside; ask for more, or stop what is not needed.",
         ),
-        Query(f"sum({each})"),
-        empty="not read",
+        now(f"sum({each})"),
+        empty="not known",
         decimals=0,
         colour=EXECUTION_COLOURS["QUEUED"],
     )
@@ -187,6 +187,7 @@ def _failure_ratio() -> Json:
         unit="percentunit",
         empty="no failures in range",
         series=10,
+        least_interval="5m",
         links=TO_WORKFLOW,
     )
 
@@ -197,7 +198,8 @@ def _p95() -> Json:
     return graph(
         "p95 duration by workflow",
         about(
-            "The time within which 95 of 100 executions of one hour ended; the ten workflows that ran most often.",
+            "The time within which 95 of 100 executions of one hour ended, as exact as the buckets of the "
+            "histogram; the ten workflows that ran most often.",
             "A line that climbs is a workflow that gets slower, long before it fails.",
             "Open the workflow in the table below: its steps tell what takes the time.",
         ),
@@ -206,6 +208,7 @@ def _p95() -> Json:
         empty=shared.NOTHING_ENDED,
         series=10,
         logarithmic=True,
+        least_interval="5m",
         links=TO_WORKFLOW,
     )
 
@@ -267,6 +270,9 @@ def _columns() -> list[Column]:
 def _alerts() -> Json:
     by = "alertname, severity, workflow_name, workflow_id"
     since = f"ALERTS_FOR_STATE{{{FOR_PEOPLE}}} * 1000\nand ignoring (alertstate) {FIRING}"
+    unwatched = "absent(yc_workflow:rules_loaded) * time() * 1000"
+    named_so = f'label_replace({unwatched}, "alertname", "rules not loaded", "", "")'
+    told_so = f'label_replace({named_so}, "severity", "warning", "", "")'
     return table(
         "What fires",
         about(
@@ -276,7 +282,7 @@ def _alerts() -> Json:
             "Critical first. What to do is in the runbook, a chapter for each name; a click on the ID opens the "
             "workflow.",
         ),
-        [column(f"min by ({by}) ({since})")],
+        [column(f"min by ({by}) ({since})\nor {told_so}")],
         [
             Column("severity", "Severity", worded(SEVERITY_COLOURS, "color-text", 80)),
             Column("alertname", "Alert", (("custom.width", 230),)),

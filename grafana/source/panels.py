@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from grafana.source.states import GREY, Json, steps
+from grafana.source.states import GREY, LOWEST, Json, steps
 
 DATASOURCE: Final = {"type": "prometheus", "uid": "${datasource}"}
 PLAIN: Final = steps()
@@ -15,6 +15,9 @@ MANY: Final = 3
 """Series above which a legend is a table."""
 BAR: Final = "2m"
 """The least interval of a bar, in which there are some scrapes."""
+LAST_AND_MAX: Final = ("lastNotNull", "max")
+POINTS: Final = 350
+"""Points of a line that is dear to ask."""
 BARS: Final = 150
 """Bars, or columns of a heatmap, that can still be told apart in half a screen."""
 
@@ -111,9 +114,9 @@ def stat(
     defaults: Json = {
         "unit": unit,
         "noValue": empty,
-        "thresholds": thresholds,
+        "thresholds": steps((LOWEST, colour)) if colour else thresholds,
         "mappings": list(mappings),
-        "color": {"mode": "fixed", "fixedColor": colour} if colour else {"mode": "thresholds"},
+        "color": {"mode": "thresholds"},
         "links": list(links),
     }
     if decimals is not None:
@@ -156,12 +159,14 @@ def graph(
     stacked: bool = False,
     logarithmic: bool = False,
     decimals: int | None = None,
+    least_interval: str = "",
     overrides: Sequence[Json] = (),
     links: Sequence[Json] = (),
 ) -> Json:
     """Return lines over time, of about so many series.
 
-    `logarithmic` is for values that differ by far more than ten times, and are never 0.
+    `logarithmic` is for values that differ by far more than ten times, and are never 0; `least_interval`
+    for what is dear to ask, or needs some scrapes for each point.
     """
     look = {
         "drawStyle": "line",
@@ -178,10 +183,12 @@ def graph(
         defaults["min"] = 0
     if decimals is not None:
         defaults["decimals"] = decimals
-    options = _with_legend(("lastNotNull", "max"), series)
+    options = _with_legend(LAST_AND_MAX, series)
+    more: Json = {"interval": least_interval, "maxDataPoints": POINTS} if least_interval else {}
     return panel(
-        "timeseries", title, description, queries, defaults=defaults, options=options, overrides=overrides
-    )
+        "timeseries", title, description, queries,
+        defaults=defaults, options=options, overrides=overrides, **more,
+    )  # fmt: skip
 
 
 def bars(
@@ -192,11 +199,12 @@ def bars(
     empty: str,
     series: int,
     shades_of: str = "",
+    calcs: Sequence[str] = ("sum", "max"),
     overrides: Sequence[Json] = (),
 ) -> Json:
     """Return stacked bars of counts in intervals, of about so many series.
 
-    `shades_of` is for series that all mean the same, as failures do.
+    `shades_of` is for series that all mean the same, as failures do; `calcs` for what must not be added up.
     """
     look = {"drawStyle": "bars", "lineWidth": 0, "fillOpacity": 80, "showPoints": "never"}
     defaults: Json = {
@@ -210,7 +218,7 @@ def bars(
         description,
         queries,
         defaults=defaults,
-        options=_with_legend(("sum", "max"), series),
+        options=_with_legend(calcs, series),
         overrides=overrides,
         interval=BAR,
         maxDataPoints=BARS,
@@ -311,7 +319,8 @@ def ranking(title: str, description: str, query: Query, *, unit: str, empty: str
         "maxVizHeight": 28,
         "minVizHeight": 12,
         "minVizWidth": 0,
-        "namePlacement": "auto",
+        "namePlacement": "top",
+        "text": {"titleSize": 12, "valueSize": 14},
         "orientation": "horizontal",
         "reduceOptions": {"calcs": ["lastNotNull"], "fields": "", "values": False},
         "showUnfilled": True,

@@ -77,9 +77,12 @@ def increase(selector: str, window: str, at: str = "") -> str:
 
 
 def told_apart(info: str) -> str:
-    """Give each workflow a name that no other has: its own, with the folder where several have the same."""
+    """Give each workflow a name that no other has: its own, with the folder's end where several have the same."""
     several = f"count by (workflow_name) (group by (workflow_id, workflow_name) ({info})) > 1"
-    with_folder = f'label_join({info}, "workflow_name", " / ", "workflow_name", "folder_id")'
+    joined = f'label_join({info}, "workflow_name", " / ", "workflow_name", "folder_id")'
+    with_folder = (
+        f'label_replace({joined}, "workflow_name", "$1 …$2", "workflow_name", "(.*) / .*?(.{{1,5}})")'
+    )
     return f"{info} unless on (workflow_name) {several} or on (workflow_id) {with_folder}"
 
 

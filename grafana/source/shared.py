@@ -110,18 +110,20 @@ def active(*, quota: bool) -> Json:
     queries = [Query(f"sum by (status) ({each})", "{{status}}")]
     if quota:
         limit = exporters("quota_limit", 'quota="active_executions"')
-        queries.append(Query(f"max({limit})", "quota"))
+        # From far below the line would leave no room for what it is to be compared with.
+        queries.append(Query(f"max({limit})\nand on () sum({each}) > max({limit}) / 3", "quota"))
     return graph(
         "Active executions",
         about(
-            "Executions that have not ended, by status" + (", against the quota." if quota else "."),
+            "Executions that have not ended, by status"
+            + (", against the quota as soon as a third of it is used." if quota else "."),
             "A growing queue means that work comes in faster than it is done, or that the quota is used up. "
             "Paused ones wait for someone, and count for the quota.",
             "If it grows, look at the oldest active one and at durations; resume or stop what is paused.",
         ),
         queries,
         unit="locale",
-        empty="not read",
+        empty="not known",
         series=3 + quota,
         stacked=True,
         decimals=0,
@@ -141,7 +143,7 @@ def failures_by_class() -> Json:
             "Look at the called service first. The code of one execution: "
             "`yc serverless workflow execution get <id>`.",
         ),
-        [Query(f"sum by (error_class) ({each})", "{{error_class}}")],
+        [Query(f"sum by (error_class) ({each}) > 0", "{{error_class}}")],
         empty="no failures in range",
         series=7,
         overrides=coloured(CLASS_COLOURS),

@@ -42,10 +42,12 @@ def worded(colours: Mapping[str, str], cell: str, width: int = 120) -> tuple[tup
     )
 
 
-def _shaped(columns: Sequence[Column]) -> list[Json]:
-    """Merge the rows, keep these columns, in this order, by these names."""
+def _shaped(columns: Sequence[Column], by_field: str) -> list[Json]:
+    """Merge the rows, sort them, keep these columns, in this order, by these names."""
+    order = {"id": "sortBy", "options": {"sort": [{"field": by_field, "desc": False}]}}
     return [
         {"id": "merge", "options": {}},
+        *([order] if by_field else []),
         {
             "id": "filterFieldsByName",
             "options": {"include": {"names": [c.field for c in columns]}},
@@ -70,10 +72,12 @@ def table(
     empty: str,
     sort: str,
     descending: bool = True,
+    by_field: str = "",
 ) -> Json:
     """Return a table: the queries' rows merged by the labels they share, only these columns, in this order.
 
-    The value of the query B is the field `Value #B`; what no column names is left out.
+    The value of the query B is the field `Value #B`; what no column names is left out. `sort` is a column,
+    or, when it is empty, `by_field` a field that is not shown.
     """
     defaults = {
         "unit": "short",
@@ -86,7 +90,7 @@ def table(
         "cellHeight": "sm",
         "frameIndex": 0,
         "showHeader": True,
-        "sortBy": [{"displayName": sort, "desc": descending}],
+        "sortBy": [{"displayName": sort, "desc": descending}] if sort else [],
     }
     overrides = [styled(c.title, ("noValue", c.empty), *c.properties) for c in columns]
     return panel(
@@ -97,5 +101,5 @@ def table(
         defaults=defaults,
         options=options,
         overrides=overrides,
-        transformations=_shaped(columns),
+        transformations=_shaped(columns, by_field),
     )

@@ -65,7 +65,7 @@ def workflow() -> Json:
 
 def _since_success() -> Json:
     return stat(
-        "Last success",
+        "Succeeded",
         about(
             "When an execution of this workflow last finished well.",
             "For a job that must run every day this is the one number that matters.",
@@ -102,8 +102,8 @@ def _active(status: str, what: str, do: str) -> Json:
     return stat(
         status.capitalize(),
         about(what, "Active executions count for the quota of the cloud.", do),
-        Query(f"sum({most(these, 'workflow_id')})"),
-        empty="not read",
+        now(f"sum({most(these, 'workflow_id')})"),
+        empty="not known",
         decimals=0,
         colour=EXECUTION_COLOURS[status],
     )
@@ -150,7 +150,8 @@ def _percentiles() -> Json:
     return graph(
         "Duration percentiles",
         about(
-            "The time within which 50, 95 and 99 of 100 executions of one hour ended, and that of the last run.",
+            "The time within which 50, 95 and 99 of 100 executions of one hour ended, as exact as the buckets of the "
+            "histogram, and the duration of the last run.",
             "p50 is the usual, p99 the unlucky. When they part, some runs hang; when all climb, everything got slower.",
             "Look at the slowest steps below.",
         ),
@@ -159,6 +160,7 @@ def _percentiles() -> Json:
         empty=shared.NOTHING_ENDED,
         series=4,
         logarithmic=True,
+        least_interval="5m",
         overrides=[
             styled(
                 "last run",
@@ -277,7 +279,6 @@ def _step_retries() -> Json:
         [Query(f"{_by_step(per_bar(workflows('step_retries_total')))} > 0", "{{step_id}}")],
         empty="no retries in range",
         series=10,
-        shades_of="yellow",
     )
 
 
@@ -301,7 +302,7 @@ def _executions() -> Json:
         ),
         [column(expression) for expression in queries],
         [
-            Column("alias", "Alias", (("custom.width", 110),)),
+            Column("alias", "Alias", (("links", [link("Open the execution", there)]),)),
             Column("status", "Status", worded(EXECUTION_COLOURS, "color-background")),
             Column(
                 "Value #C", "Started",
@@ -309,7 +310,7 @@ def _executions() -> Json:
             ),
             Column("Value #D", "Duration", (("unit", "s"), ("custom.width", 100)), "not stated"),
             Column("Value #E", "Errors", (("decimals", 0), *RED_ABOVE_ZERO, ("custom.width", 80))),
-            Column("execution_id", "ID", (("links", [link("Open the execution", there)]),)),
+            Column("execution_id", "ID", (("links", [link("Open the execution", there)]), ("custom.width", 170))),
         ],
         empty="no executions configured",
         sort="Started",
