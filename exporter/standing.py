@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from exporter.yandex.models import Status, StepStatus
 
 DURATION_BOUNDS = (
-    1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1800.0, 3600.0, 7200.0, 21600.0, 43200.0, 86400.0,
-    172800.0,
+    1.0, 2.0, 5.0, 10.0, 20.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1200.0, 1800.0, 3600.0, 7200.0, 14400.0,
+    21600.0, 43200.0, 86400.0, 172800.0,
 )  # fmt: skip
 STEP_BOUNDS = (0.1, 0.5, 1.0, 5.0, 15.0, 60.0, 300.0, 900.0, 3600.0, 86400.0)
 ENDS = (Status.STOPPED, Status.FAILED, Status.FINISHED)
