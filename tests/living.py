@@ -20,6 +20,8 @@ SCALE: Final = 120
 """A minute takes half a second."""
 SCRAPE: Final = "800ms"
 EVALUATION: Final = "500ms"
+KEPT: Final = "15m"
+"""The most that an alert is kept here for what may come again; promtool's tests prove the hours."""
 SECONDS_FROM: Final = 100
 """A number of an expression that is at least this is a time in seconds."""
 UNITLESS: Final = frozenset({0, 0.01, 0.1, 0.5, 0.8, 0.9, 0.95, 1, 3, 6, 10, 14.4, 20})
@@ -93,6 +95,10 @@ def unscaled(expression: str, scaled: str) -> list[float]:
     return [was for was, now in pairs if abs(was - now) > 1e-9 * was]
 
 
+def _milliseconds(duration: str) -> int:
+    return int(duration.removesuffix("ms"))
+
+
 def _scaled_brackets(match: re.Match[str]) -> str:
     return f"[{':'.join(scaled_duration(part) for part in match.groups() if part)}]"
 
@@ -105,7 +111,10 @@ def scaled_rule(rule: Mapping[str, Any]) -> dict[str, Any]:
     if texts:
         # Texts ask as well; their durations stand in brackets only.
         scaled["annotations"] = {key: _BRACKETS.sub(_scaled_brackets, text) for key, text in texts}
-    return scaled | {key: scaled_duration(rule[key]) for key in ("for", "keep_firing_for") if key in rule}
+    if "keep_firing_for" in rule:
+        kept = (scaled_duration(rule["keep_firing_for"]), scaled_duration(KEPT))
+        scaled["keep_firing_for"] = min(kept, key=_milliseconds)
+    return scaled | {key: scaled_duration(rule[key]) for key in ("for",) if key in rule}
 
 
 def alert_names() -> set[str]:

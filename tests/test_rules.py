@@ -339,9 +339,11 @@ def aggregated(expr: promql.AggregateExpr) -> frozenset[str]:
 
 def joined(expr: promql.BinaryExpr) -> frozenset[str]:
     """Return the labels of what a binary operator makes of its sides."""
-    left, right = labels_of(expr.lhs), labels_of(expr.rhs)
+    left = labels_of(expr.lhs)
     if str(expr.op) in {"and", "unless"}:
+        # What is on the right may be the recorded series itself, of a moment before.
         return left
+    right = labels_of(expr.rhs)
     if str(expr.op) == "or" or not left or not right:
         return left | right
     modifier = expr.modifier
@@ -485,10 +487,15 @@ def mutants(rule: Rule) -> Iterator[Mutant]:
 
 def needed(rule: Rule) -> set[str]:
     """Return the names of the recorded series and the alerts that a rule reads, and that those read."""
-    read = selectors(promql.parse(rule.expr))
-    beneath = [RECORDED[selector.name] for selector in read if selector.name in RECORDED]
-    beneath += [alert for selector in read if selector.name == "ALERTS" for alert in alerts_of(selector)]
-    return {other.name for other in beneath}.union(*map(needed, beneath))
+    found: dict[str, Rule] = {}
+    left = [rule]
+    while left:
+        read = selectors(promql.parse(left.pop().expr))
+        beneath = [RECORDED[selector.name] for selector in read if selector.name in RECORDED]
+        beneath += [alert for selector in read if selector.name == "ALERTS" for alert in alerts_of(selector)]
+        left += [other for other in beneath if other.name not in found]
+        found |= {other.name: other for other in beneath}
+    return set(found)
 
 
 def speaking(test: Mapping[str, Any], rule: Rule) -> dict[str, Any]:
