@@ -285,7 +285,7 @@ def _alerts() -> Json:
         [column(f"min by ({by}) ({since})\nor {told_so}")],
         [
             Column("severity", "Severity", worded(SEVERITY_COLOURS, "color-text", 80)),
-            Column("alertname", "Alert", (("custom.width", 230),)),
+            Column("alertname", "Alert", (("custom.width", 215),)),
             Column("workflow_name", "Workflow"),
             Column(
                 "Value",
