@@ -168,16 +168,7 @@ def graph(
     `logarithmic` is for values that differ by far more than ten times, and are never 0; `least_interval`
     for what is dear to ask, or needs some scrapes for each point.
     """
-    look = {
-        "drawStyle": "line",
-        "lineInterpolation": "stepAfter" if stacked else "linear",
-        "lineWidth": 1,
-        "fillOpacity": 30 if stacked else 8 if series <= MANY else 0,
-        "showPoints": "never" if stacked else "auto",
-        "pointSize": 4,
-        "spanNulls": False,
-        "scaleDistribution": {"type": "log", "log": 10} if logarithmic else {"type": "linear"},
-    }
+    look = _line(stacked=stacked, filled=series <= MANY, logarithmic=logarithmic)
     defaults: Json = {**_drawn(look, stacked=stacked), "unit": unit, "noValue": empty, "links": list(links)}
     if not logarithmic:
         defaults["min"] = 0
@@ -189,6 +180,19 @@ def graph(
         "timeseries", title, description, queries,
         defaults=defaults, options=options, overrides=overrides, **more,
     )  # fmt: skip
+
+
+def _line(*, stacked: bool, filled: bool, logarithmic: bool) -> Json:
+    return {
+        "drawStyle": "line",
+        "lineInterpolation": "stepAfter" if stacked else "linear",
+        "lineWidth": 1,
+        "fillOpacity": 30 if stacked else 8 if filled else 0,
+        "showPoints": "never" if stacked else "auto",
+        "pointSize": 4,
+        "spanNulls": False,
+        "scaleDistribution": {"type": "log", "log": 10} if logarithmic else {"type": "linear"},
+    }
 
 
 def bars(
