@@ -1,6 +1,7 @@
 """compose.yaml and what it mounts, as far as that can be said without an engine."""
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -98,3 +99,10 @@ def test_images_are_pinned_and_hardened(service: str) -> None:
     assert not image.endswith(":latest")
     assert described["cap_drop"] == ["ALL"]
     assert described["security_opt"] == ["no-new-privileges:true"]
+
+
+def test_the_grafana_of_compose_is_one_that_the_dashboards_are_made_for() -> None:
+    """From 10 to 13, pinned."""
+    version = re.fullmatch(r"grafana/grafana:(\d+)\.\d+\.\d+", SERVICES["grafana"]["image"])
+    assert version
+    assert 10 <= int(version[1]) <= 13

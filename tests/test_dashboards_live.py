@@ -26,6 +26,7 @@ import pytest
 import yaml
 from asking import Chosen, Series, Source, View
 from boards import Board, Panel
+from expressions import selections
 from prometheus_client.parser import text_string_to_metric_families
 
 from exporter.simulator import Entry, Failure, Fault, FaultRule, Simulator
@@ -701,7 +702,7 @@ def test_every_check_is_shown_a_fault() -> None:
 def selectors(text: str) -> list[str]:
     """Return what an expression selects, in its order."""
     found = []
-    for selected in boards.selections(text):
+    for selected in selections(text):
         values = {m: json.dumps(m.value, ensure_ascii=False) for m in selected.matchers}
         matchers = ",".join(f"{m.label}{m.op}{value}" for m, value in values.items())
         found.append(f"{selected.name}{{{matchers}}}")
@@ -756,7 +757,7 @@ def test_a_metric_by_another_name_is_found_out(world: World, finder: Finder) -> 
     """Each metric of each expression, renamed, is seen by the check above."""
     missed, number = [], 0
     for where, texts in expressions(world).items():
-        metrics = {selected.name for selected in boards.selections(texts[0])}
+        metrics = {selected.name for selected in selections(texts[0])}
         for name in metrics:
             pattern = re.compile(rf"(?<![\w:]){re.escape(name)}(?![\w:])")
             for nth in range(len(pattern.findall(texts[0]))):
