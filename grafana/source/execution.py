@@ -12,6 +12,7 @@ from grafana.source.layout import (
     row,
     to_dashboard,
 )
+from grafana.source.overrides import coloured, fixed
 from grafana.source.panels import Query, about, column, graph, link, now, ranking, stat, timeline
 from grafana.source.promql import coded, executions, exporters, most, one_of, or_words, quantile
 from grafana.source.states import (
@@ -22,7 +23,6 @@ from grafana.source.states import (
     STEP_CODES,
     STEP_COLOURS,
     Json,
-    coloured,
     mapped,
     steps,
 )
@@ -269,13 +269,13 @@ def _waterfall_columns() -> list[Column]:
         Column(
             "Value #C",
             "Offset",
-            (("unit", "s"), ("min", 0), bar, ("color", {"mode": "fixed", "fixedColor": "super-light-blue"})),
+            (("unit", "s"), ("min", 0), bar, fixed("super-light-blue")),
             "not started",
         ),
         Column(
             "Value #D",
             "Duration",
-            (("unit", "s"), ("min", 0), bar, ("color", {"mode": "fixed", "fixedColor": "blue"})),
+            (("unit", "s"), ("min", 0), bar, fixed("blue")),
             "not ended",
         ),
         Column(

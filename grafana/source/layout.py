@@ -2,10 +2,10 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 from grafana.source.panels import DATASOURCE
-from grafana.source.promql import EXPORTERS, exporters, most, named, process, told_apart, workflows
+from grafana.source.promql import executions, exporters, most, named, process, told_apart, workflows
 from grafana.source.states import Json
 
 WIDTH: Final = 24
@@ -141,7 +141,7 @@ def workflow_variable(*, several: bool) -> Json:
     All stands for the list and not for `.+`, so that it means all of the chosen folders.
     """
     lately = "[$__range]"
-    in_folders = f'yc_workflow_info{{{EXPORTERS}, folder_id=~"$folder"}}' if several else exporters("info")
+    in_folders = exporters("info", *(['folder_id=~"$folder"'] if several else []))
     unnamed = " ".join(
         f"or on (workflow_id) max by (workflow_id) (last_over_time({exporters(metric)}{lately})"
         f" unless on (workflow_id) last_over_time({exporters('info')}{lately}))"
@@ -171,10 +171,8 @@ def execution_variable() -> Json:
 
 def its_workflow_variable() -> Json:
     """Know the workflow of the execution that was chosen, without showing it."""
-    status = f'yc_workflow_execution_status_code{{{EXPORTERS}, execution_id=~"$execution"}}'
-    variable = _query_variable(
-        "workflow", "Workflow", f"label_values({status}, workflow_id)", several=False, every=""
-    )
+    query = f"label_values({executions('status_code')}, workflow_id)"
+    variable = _query_variable("workflow", "Workflow", query, several=False, every="")
     # Whatever a link carries, it is the workflow of this execution.
     return {**variable, "hide": 2, "skipUrlSync": True}
 
@@ -275,7 +273,7 @@ def dashboard(
     rows: Sequence[Row],
     variables: Sequence[Json],
     failures: bool = True,
-) -> dict[str, Any]:
+) -> Json:
     """Return the JSON of a dashboard that shows the time since `now-...`."""
     return {
         "uid": uid,

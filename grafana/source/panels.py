@@ -123,7 +123,7 @@ def stat(
         defaults["decimals"] = decimals
     options = {
         "colorMode": "background" if filled else "value",
-        "graphMode": "none" if query.instant else "area",
+        "graphMode": "none",
         "justifyMode": "auto",
         "orientation": "auto",
         "reduceOptions": {"calcs": ["lastNotNull"], "fields": "", "values": False},
@@ -136,16 +136,9 @@ def stat(
 
 def legend(calcs: Sequence[str], series: int) -> Json:
     """Return a legend: none for one series, a list for a few, a table beside the graph for many."""
-    if series <= 1:
-        return {"calcs": [], "displayMode": "list", "placement": "bottom", "showLegend": False}
     if series <= MANY:
-        return {"calcs": [], "displayMode": "list", "placement": "bottom", "showLegend": True}
-    return {
-        "calcs": list(calcs),
-        "displayMode": "table",
-        "placement": "right",
-        "showLegend": True,
-    }
+        return {"calcs": [], "displayMode": "list", "placement": "bottom", "showLegend": series > 1}
+    return {"calcs": list(calcs), "displayMode": "table", "placement": "right", "showLegend": True}
 
 
 def graph(
@@ -303,7 +296,7 @@ def timeline(
         "mergeValues": True,
         "rowHeight": 0.85,
         "showValue": "auto",
-        "legend": {"calcs": [], "displayMode": "list", "placement": "bottom", "showLegend": False},
+        "legend": legend((), 1),
         "tooltip": {"mode": "single", "sort": "none"},
     }
     return panel("state-timeline", title, description, queries, defaults=defaults, options=options)

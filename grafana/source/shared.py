@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from grafana.source.layout import to_dashboard
-from grafana.source.overrides import limit_line
+from grafana.source.overrides import coloured, limit_line
 from grafana.source.panels import Query, about, bars, graph, heatmap, link, now, stat, timeline
 from grafana.source.promql import (
     EXPORTERS,
@@ -26,7 +26,6 @@ from grafana.source.states import (
     EXECUTION_COLOURS,
     GREY,
     Json,
-    coloured,
     mapped,
     steps,
     words,

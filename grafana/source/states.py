@@ -6,6 +6,8 @@ Json = dict[str, Any]
 
 GREY: Final = "#8e8e8e"
 LIMIT: Final = "dark-red"
+LOWEST: Final = -1e12
+"""Below all that is measured."""
 
 EXECUTION_COLOURS: Final = {
     "QUEUED": "super-light-blue",
@@ -54,17 +56,6 @@ CLASS_COLOURS: Final = {
 """Of errors; none is the colour of a good state."""
 
 
-def coloured(colours: dict[str, str]) -> list[Json]:
-    """Return overrides that give each series the colour of the state that is its name."""
-    return [
-        {
-            "matcher": {"id": "byName", "options": state},
-            "properties": [{"id": "color", "value": {"mode": "fixed", "fixedColor": colour}}],
-        }
-        for state, colour in colours.items()
-    ]
-
-
 def mapped(codes: dict[str, int], colours: dict[str, str]) -> list[Json]:
     """Return the value mappings that turn a state's number into its word and colour."""
     return words({code: (state, colours[state]) for state, code in codes.items()})
@@ -77,10 +68,6 @@ def words(meaning: dict[int, tuple[str, str]]) -> list[Json]:
         for index, (number, (text, colour)) in enumerate(meaning.items())
     }
     return [{"type": "value", "options": options}]
-
-
-LOWEST: Final = -1e12
-"""Below all that is measured."""
 
 
 def steps(*colours: tuple[float, str], base: str = "text") -> Json:

@@ -10,7 +10,7 @@ from grafana.source.layout import (
     to_dashboard,
     workflow_variable,
 )
-from grafana.source.overrides import beside, limit_line, styled
+from grafana.source.overrides import beside, coloured, fixed, limit_line, styled
 from grafana.source.panels import Query, about, bars, column, graph, link, now, stat
 from grafana.source.promql import (
     HOUR,
@@ -49,7 +49,7 @@ def workflow() -> Json:
                 _active("PAUSED", "Executions that are paused.", "Resume or stop them."),
                 _last_expected(), _next_start(),
             ),
-            row(shared.completed(_started(), overrides=[beside("started", EXECUTION_COLOURS["RUNNING"])]), shared.failures_by_class()),
+            row(_completed(), shared.failures_by_class()),
             row(shared.durations(), _percentiles()),
             row(_oldest(), shared.active(quota=False)),
             row(_steps(), height=9, title="Steps"),
@@ -137,8 +137,10 @@ def _next_start() -> Json:
     )
 
 
-def _started() -> Query:
-    return Query(f"sum({most(per_bar(workflows('executions_started_total')), 'workflow_id')})", "started")
+def _completed() -> Json:
+    started = most(per_bar(workflows("executions_started_total")), "workflow_id")
+    line = beside("started", EXECUTION_COLOURS["RUNNING"])
+    return shared.completed(Query(f"sum({started})", "started"), overrides=[line])
 
 
 def _percentiles() -> Json:
@@ -164,7 +166,7 @@ def _percentiles() -> Json:
         overrides=[
             styled(
                 "last run",
-                ("color", {"mode": "fixed", "fixedColor": "text"}),
+                fixed("text"),
                 ("custom.drawStyle", "points"),
                 ("custom.pointSize", 3),
             )
@@ -191,9 +193,7 @@ def _oldest() -> Json:
         empty="nothing runs",
         series=2,
         overrides=[
-            styled(
-                "oldest running", ("color", {"mode": "fixed", "fixedColor": EXECUTION_COLOURS["RUNNING"]})
-            ),
+            *coloured({"oldest running": EXECUTION_COLOURS["RUNNING"]}),
             limit_line("too long"),
         ],
     )
@@ -229,15 +229,14 @@ def _steps() -> Json:
         _step_columns(),
         empty=NO_STEPS,
         sort="Failed",
-    )  # fmt: skip
+    )
 
 
 def _step_columns() -> list[Column]:
     count = (("unit", "locale"), ("decimals", 0), ("custom.width", 110))
     bar = (
         ("custom.cellOptions", {"type": "gauge", "mode": "basic", "valueDisplayMode": "hidden"}),
-        ("unit", "percentunit"), ("min", 0), ("max", 1),
-        ("color", {"mode": "fixed", "fixedColor": "blue"}),
+        ("unit", "percentunit"), ("min", 0), ("max", 1), fixed("blue"),
     )  # fmt: skip
     retries = (("custom.cellOptions", {"type": "color-text"}), ("thresholds", steps((1, "yellow"))))
     return [
