@@ -47,7 +47,9 @@ class Shape:
     def kept(self, labels: Iterable[str]) -> "Shape":
         """Keep these labels only."""
         names = frozenset(labels)
-        return Shape(self.always & names, names if self.is_open else self.may & names, names)
+        # What told the series apart before still does, if all of it is kept.
+        unique = min(self.unique, names)
+        return Shape(self.always & names, names if self.is_open else self.may & names, unique)
 
     def without(self, labels: Iterable[str]) -> "Shape":
         """Take these labels away."""
@@ -62,13 +64,17 @@ ONE = Shape()
 
 @dataclass(frozen=True, slots=True)
 class Metrics:
-    """What Prometheus has: the labels of each series' name, and which of them are counters."""
+    """What Prometheus has: the labels of each series' name, and which of them are counters.
+
+    `unique` are the labels that tell the series of a recorded name apart, where that is not all of them.
+    """
 
     labels: Mapping[str, frozenset[str]]
     counters: frozenset[str]
     exposed: frozenset[str]
     recorded: frozenset[str]
     families: Mapping[str, frozenset[str]]
+    unique: Mapping[str, frozenset[str]]
 
 
 @lru_cache(maxsize=4096)
@@ -76,7 +82,7 @@ def reading(text: str) -> tuple[Shape, tuple[str, ...]]:
     """Return the labels that an expression gives, and what cannot be so in it; none where it is no PromQL."""
     faults: list[str] = []
     tree = tree_of(text)
-    shape = _Reading(metrics().labels, faults).shape(tree) if tree is not None else ONE
+    shape = _Reading(metrics().labels, metrics().unique, faults).shape(tree) if tree is not None else ONE
     return shape, tuple(faults)
 
 
@@ -114,12 +120,12 @@ def metrics() -> Metrics:
     labels |= dict.fromkeys(("up", *PROCESS), TARGET)
     labels |= dict.fromkeys(OPEN, frozenset({"alertname", "alertstate", "severity"}))
     counters |= {name for name in PROCESS if name.endswith("_total")}
-    recorded = set()
+    unique: dict[str, frozenset[str]] = {}
     for rule in recording_rules():
-        shape = _Reading(labels, []).shape(parsed(rule["expr"]))
+        shape = _Reading(labels, unique, []).shape(parsed(rule["expr"]))
         labels[rule["record"]] = shape.may | set(rule.get("labels", {}))
-        recorded.add(rule["record"])
-    return Metrics(labels, frozenset(counters), exposed, frozenset(recorded), of_families)
+        unique[rule["record"]] = shape.unique
+    return Metrics(labels, frozenset(counters), exposed, frozenset(unique), of_families, unique)
 
 
 @lru_cache(maxsize=1)
@@ -140,6 +146,7 @@ class _Reading:
     """The way through a tree from its selectors up; `faults` are noted on the way."""
 
     labels: Mapping[str, frozenset[str]]
+    unique: Mapping[str, frozenset[str]]
     faults: list[str]
 
     def shape(self, node: Node) -> Shape:
@@ -160,7 +167,7 @@ class _Reading:
         own = self.labels.get(name, TARGET)
         if name in OPEN:
             return Shape(own, own, frozenset({"*"}), is_open=True)
-        return Shape(own, own, own)
+        return Shape(own, own, self.unique.get(name, own))
 
     def _call(self, node: promql.Call) -> Shape:
         shapes = [self.shape(argument) for argument in node.args]
