@@ -1,7 +1,6 @@
 # mypy: disable-error-code="no-untyped-call"
-"""Sockets: listen, TLS, users, limits and shutdown, around any WSGI application."""
+"""Sockets: listen, TLS, limits and shutdown, around any WSGI application."""
 
-import base64
 import errno
 import logging
 import queue
@@ -13,7 +12,7 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any
-from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
+from wsgiref.types import WSGIApplication
 
 from cheroot import wsgi
 from cheroot.errors import FatalSSLAlert
@@ -22,7 +21,8 @@ from cheroot.server import HTTPConnection
 from cheroot.ssl import Adapter
 from cheroot.workers.threadpool import ThreadPool, WorkerThread
 
-from exporter.webconfig import Admission, WebConfigFile
+from exporter.guard import guarded
+from exporter.webconfig import WebConfigFile
 
 log = logging.getLogger(__name__)
 
@@ -32,8 +32,6 @@ MOST_IDLE = 128
 THREADS = 96
 SOCKET_SECONDS = 10
 CUT_SECONDS = 0.8
-RETRY = ("Retry-After", "5")
-REALM = ("WWW-Authenticate", 'Basic realm="yc-workflow-exporter"')
 NOISE = (ConnectionError, TimeoutError, ssl.SSLError, FatalSSLAlert)
 """What clients do to their connections: no error of ours."""
 HTTPS_ONLY = b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\nThis port speaks HTTPS only.\n"
@@ -224,7 +222,7 @@ class Server:
         threads: int = THREADS,
         timeout: int = SOCKET_SECONDS,
     ) -> None:
-        self._app = app
+        self._app = guarded(app, web_config)
         self._listen = tuple(listen)
         self._web_config = web_config
         self._threads = threads
@@ -279,7 +277,7 @@ class Server:
         hosts = [host.strip("[]")] if host else ["::", "0.0.0.0"]  # noqa: S104  # a bare port means everywhere
         failure: Exception = OSError()
         for name in hosts:
-            server = _Listener((name, int(port)), self._guarded, self._threads, self._timeout)
+            server = _Listener((name, int(port)), self._app, self._threads, self._timeout)
             if self._web_config and self._web_config.current().tls:
                 server.ssl_adapter = _TlsAdapter(self._web_config)
             try:
@@ -289,42 +287,6 @@ class Server:
                 continue
             return server
         raise ListenFailed(f"cannot listen on {address}: {_remedy(failure)}")
-
-    def _guarded(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        """Let in who may come in, and add the configured headers."""
-        if self._web_config is None:
-            return self._app(environ, start_response)
-        extra = list(self._web_config.current().headers)
-
-        def start(status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> Any:
-            replaced = {name.lower() for name, _ in extra}
-            kept = [(name, value) for name, value in headers if name.lower() not in replaced]
-            return start_response(status, kept + extra, exc_info)
-
-        admission = self._web_config.admits(_credentials(environ.get("HTTP_AUTHORIZATION", "")))
-        if admission is Admission.GRANTED:
-            return self._app(environ, start)
-        if admission is Admission.LATER:
-            return _turned_away(environ, start, "503 Service Unavailable", RETRY)
-        return _turned_away(environ, start, "401 Unauthorized", REALM)
-
-
-def _credentials(authorization: str) -> tuple[str, bytes] | None:
-    """Return the name and the password of an Authorization header; None where it has none."""
-    scheme, _, encoded = authorization.partition(" ")
-    try:
-        user, _, password = base64.b64decode(encoded, validate=True).partition(b":")
-        return (user.decode(), password) if scheme.lower() == "basic" else None
-    except ValueError:
-        return None
-
-
-def _turned_away(
-    environ: WSGIEnvironment, start: StartResponse, status: str, header: tuple[str, str]
-) -> Iterable[bytes]:
-    body = f"{status}\n".encode()
-    start(status, [header, ("Content-Type", "text/plain; charset=utf-8"), ("Content-Length", str(len(body)))])
-    return [] if environ["REQUEST_METHOD"] == "HEAD" else [body]
 
 
 def _join(threads: Iterable[threading.Thread], deadline: float) -> None:

@@ -79,6 +79,10 @@ class WebConfig:
     headers: tuple[tuple[str, str], ...] = ()
     users: Mapping[str, bytes] = field(default_factory=dict, repr=False)
 
+    def admits_peer(self, certificate: Mapping[str, Any] | None) -> bool:
+        """Say whether a client may connect; `certificate` is what `getpeercert` returns of a verified one."""
+        return self.tls is None or certificate is not None or self.tls.client_auth is not ssl.CERT_REQUIRED
+
 
 class Admission(enum.Enum):
     """What is said to someone at the door."""
