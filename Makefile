@@ -14,7 +14,7 @@ test: $(STAMP) tools ## everything that proves it, from nothing
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/pytest
+	$(BIN)/pytest -n 3 --dist loadfile
 
 lint: $(STAMP) ## style and types
 	$(BIN)/ruff check .
