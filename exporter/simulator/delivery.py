@@ -5,56 +5,42 @@ import select
 import socket
 import struct
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from email.utils import formatdate
 from typing import Final
 
-from exporter.simulator import wire
 from exporter.simulator.api import Answer, refusal
-from exporter.simulator.faults import Fault, FaultRule, spoil
+from exporter.simulator.faults import Fault, FaultRule
+from exporter.simulator.framing import Frame, Huge
+from exporter.simulator.spoiling import endless, spoil
 
 SILENT: Final = frozenset({Fault.REFUSE, Fault.RESET, Fault.STALL})
 """The faults that leave the client without a status."""
 
 _HTML: Final = b"<!DOCTYPE html><html><body><h1>Welcome to the hotel's Wi-Fi</h1></body></html>"
-_START: Final = b'{"execution":{"input":{"inputJson":"'
-_END: Final = b'"}}}'
 _POLL_SECONDS: Final = 0.05
-_CHUNK: Final = 1 << 16
 
 
-@dataclass(frozen=True, slots=True)
-class Huge:
-    """A body of `size` bytes that is never in memory: JSON in form, with one very long text."""
-
-    size: int
-
-    def __len__(self) -> int:
-        return len(_START) + self.size + len(_END)
-
-    def chunks(self) -> Iterator[bytes]:
-        """Yield the body in pieces."""
-        yield _START
-        for sent in range(0, self.size, _CHUNK):
-            yield b"x" * min(_CHUNK, self.size - sent)
-        yield _END
+def faulty(rule: FaultRule, answer: Answer, page_token: str = "") -> Answer:
+    """Return what the client, who asked for this page of a list, is told instead of the right answer."""
+    if rule.kind in _INSTEAD and (rule.kind is not Fault.STALL_BODY or rule.code >= 400):
+        return _INSTEAD[rule.kind](rule)
+    if rule.kind is Fault.NO_END:
+        return Answer(200, endless(answer.body, page_token))
+    if answer.code != 200:
+        return answer
+    if rule.kind is Fault.CODE:
+        return replace(answer, code=rule.code)
+    return replace(answer, body=spoil(rule, answer.body))
 
 
-def faulty(rule: FaultRule, answer: Answer) -> Answer:
-    """Return what the client is told instead of the right answer."""
-    if rule.kind is Fault.STATUS:
-        headers = (("Retry-After", rule.retry_after),) if rule.retry_after else ()
-        return replace(refusal(rule.code, rule.message or _message(rule.code)), headers=headers)
-    if rule.kind is Fault.HTML:
-        return Answer(rule.code or 200, _HTML, content_type="text/html; charset=utf-8")
-    if rule.kind is Fault.NOT_JSON:
-        return Answer(rule.code or 200, b'{"execution": {"id": ')
-    if rule.kind is Fault.HUGE:
-        return Answer(200, Huge(rule.size))
-    if rule.kind is Fault.REDIRECT:
-        return Answer(rule.code or 302, b"", (("Location", str(rule.value or "/elsewhere")),))
-    return replace(answer, body=spoil(rule, answer.body)) if answer.code == 200 else answer
+def _refused(rule: FaultRule) -> Answer:
+    headers = (("Retry-After", rule.retry_after),) if rule.retry_after else ()
+    return replace(refusal(rule.code, rule.message or _message(rule.code)), headers=headers)
+
+
+def _redirected(rule: FaultRule) -> Answer:
+    return Answer(rule.code or 302, b"", (("Location", str(rule.value or "/elsewhere")),))
 
 
 def _message(code: int) -> str:
@@ -63,28 +49,6 @@ def _message(code: int) -> str:
         return known.get(code) or http.HTTPStatus(code).phrase
     except ValueError:
         return "Cancelled" if code == 499 else "Unknown"
-
-
-def body_of(answer: Answer) -> bytes | Huge:
-    """Return the body as it goes over the line."""
-    return answer.body if isinstance(answer.body, Huge) else wire.encode(answer.body)
-
-
-def head(answer: Answer, size: int, close: bool, now: float) -> bytes:
-    """Return status line and headers of an answer whose body has `size` bytes; `now` in Unix seconds."""
-    try:
-        phrase = http.HTTPStatus(answer.code).phrase
-    except ValueError:
-        phrase = "Unknown"
-    headers = (
-        ("Date", formatdate(now, usegmt=True)),
-        ("Content-Type", answer.content_type),
-        ("Content-Length", str(size)),
-        *((("Connection", "close"),) if close else ()),
-        *answer.headers,
-    )
-    lines = [f"HTTP/1.1 {answer.code} {phrase}", *(f"{k}: {v}" for k, v in headers), "", ""]
-    return "\r\n".join(lines).encode("latin-1", "replace")
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,24 +92,37 @@ class Line:
         self.connection.close()
 
 
-def deliver(line: Line, top: bytes, body: bytes | Huge, rule: FaultRule | None) -> bool:
+def deliver(line: Line, sent: Frame, rule: FaultRule | None) -> bool:
     """Send an answer as the rule has it; False when the connection is of no more use."""
-    if isinstance(body, Huge):
-        return line.send(top) and all(line.send(chunk) for chunk in body.chunks())
+    if isinstance(sent.body, Huge):
+        return line.send(sent.top) and all(line.send(chunk) for chunk in sent.body.chunks())
     kind = rule.kind if rule else None
-    if kind in SILENT:
-        if kind is Fault.STALL:
-            line.stall()
-        if kind is Fault.RESET:
-            line.reset()
-        return False
-    if kind in (Fault.TRUNCATED, Fault.RESET_MID_BODY):
-        line.send(top + body[: len(body) // 2])
-        if kind is Fault.RESET_MID_BODY:
-            line.reset()
+    if kind in _UNFINISHED:
+        half = sent.body[: len(sent.body) // 2]
+        if kind not in SILENT:
+            line.send(sent.top + half)
+        _UNFINISHED[kind](line)
         return False
     if rule and kind is Fault.DRIP_HEADERS:
-        return line.drip(top, rule.interval) and line.send(body)
+        return line.drip(sent.top, rule.interval) and line.send(sent.body)
     if rule and kind is Fault.DRIP_BODY:
-        return line.send(top) and line.drip(body, rule.interval)
-    return line.send(top + body)
+        return line.send(sent.top) and line.drip(sent.body, rule.interval)
+    return line.send(sent.top + sent.body) and not sent.closes
+
+
+_UNFINISHED: Final[Mapping[Fault | None, Callable[[Line], None]]] = {
+    Fault.REFUSE: lambda _: None,
+    Fault.RESET: Line.reset,
+    Fault.STALL: Line.stall,
+    Fault.TRUNCATED: lambda _: None,
+    Fault.RESET_MID_BODY: Line.reset,
+    Fault.STALL_BODY: Line.stall,
+}
+_INSTEAD: Final[Mapping[Fault, Callable[[FaultRule], Answer]]] = {
+    Fault.STATUS: _refused,
+    Fault.STALL_BODY: _refused,
+    Fault.HTML: lambda rule: Answer(rule.code or 200, _HTML, content_type="text/html; charset=utf-8"),
+    Fault.NOT_JSON: lambda rule: Answer(rule.code or 200, b'{"execution": {"id": '),
+    Fault.HUGE: lambda rule: Answer(200, Huge(rule.size)),
+    Fault.REDIRECT: _redirected,
+}

@@ -47,6 +47,29 @@ class Fault(enum.StrEnum):
     UNKNOWN_STATUS = "unknown_status"  # `value` or a state that no version has
     BAD_DURATION = "bad_duration"  # `value` or a duration that is none
     BAD_STARTED_AT = "bad_started_at"  # `value` or a time that is none
+    FIELD = "field"  # the field at `path` is `value`; without a path the whole answer is
+    EXTRA_FIELDS = "extra_fields"  # every object has fields that no version has
+    DUPLICATE_KEYS = "duplicate_keys"  # every key comes twice in its object, with null first
+    NESTED = "nested"  # a hundred thousand lists in one another
+    NOT_UTF8 = "not_utf8"  # a byte that no UTF-8 has
+    BOM = "bom"  # a byte order mark before the right answer
+    BAD_ITEMS = "bad_items"  # a list with more in it: what is no item, somebody else's, an older state of one
+    NO_END = "no_end"  # a list that has always one more page
+    CODE = "code"  # the right answer under the HTTP status `code`
+    STALL_BODY = "stall_body"  # the head, of the error `code` if there is one, half of the body, no more
+    SHORT_LENGTH = "short_length"  # a Content-Length of half of the body
+    LONG_LENGTH = "long_length"  # a Content-Length of more than comes, on a connection that stays open
+    NO_LENGTH = "no_length"  # no Content-Length: the body ends with the connection
+    CHUNKED = "chunked"  # the right answer in chunks
+    CHUNKED_GARBAGE = "chunked_garbage"  # said to be in chunks, which it is not
+    GZIP = "gzip"  # the right answer compressed
+    GZIP_BROKEN = "gzip_broken"  # said to be compressed, which it is not
+    GZIP_CUT = "gzip_cut"  # half of what was compressed
+    GZIP_BOMB = "gzip_bomb"  # `size` bytes once it is unpacked, a thousandth on the line
+    INFORMATIONAL = "informational"  # `code` or 103 before the right answer
+    GARBAGE = "garbage"  # no HTTP at all
+    MANY_HEADERS = "many_headers"  # a thousand of them
+    LONG_HEADER = "long_header"  # one of a hundred thousand bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +77,8 @@ class FaultRule:
     """A fault and the calls it befalls.
 
     `target` is an execution's, a workflow's or a folder's id, "" for all; `method` a name like
-    `Execution.Get`, "" for all; `times` None for ever. `latency` and `interval` are seconds, `size` bytes.
+    `Execution.Get`, "" for all; `times` None for ever. `latency` and `interval` are seconds, `size` bytes;
+    `path` leads to a field of the answer by keys and indices with dots between, `entries.0.status`.
     Raises ValueError for what cannot be meant.
     """
 
@@ -69,6 +93,7 @@ class FaultRule:
     size: int = 64 << 20
     value: Any = None
     message: str = ""
+    path: str = ""
 
     def __post_init__(self) -> None:
         """Refuse at the start what would do nothing later."""
@@ -76,12 +101,15 @@ class FaultRule:
             raise ValueError(f"method: {self.method!r} is none of {', '.join(METHODS)}")
         if self.kind is Fault.STATUS and not 400 <= self.code <= 599:
             raise ValueError("code: a fault of kind 'status' needs an HTTP status from 400 to 599")
+        if self.kind is Fault.CODE and not self.code:
+            raise ValueError("code: a fault of kind 'code' needs an HTTP status from 200 to 599")
         if self.kind is Fault.LATENCY and not self.latency:
             raise ValueError("latency: a fault of kind 'latency' needs seconds greater than 0")
         if self.times is not None and self.times < 1:
             raise ValueError("times: must be at least 1, or null for ever")
-        if self.code and not 200 <= self.code <= 599:
-            raise ValueError("code: must be an HTTP status from 200 to 599")
+        least = 100 if self.kind is Fault.INFORMATIONAL else 200
+        if self.code and not least <= self.code <= 599:
+            raise ValueError(f"code: must be an HTTP status from {least} to 599")
         if not (0 <= self.latency <= _MAX_SECONDS and 0 <= self.interval <= _MAX_SECONDS):
             raise ValueError("latency, interval: must be seconds from 0 to 86400")
         if not 0 <= self.size <= _MAX_SIZE:
@@ -116,7 +144,7 @@ class FaultRule:
 
 
 _TYPES: Final[Mapping[str, tuple[type, ...]]] = {
-    **dict.fromkeys(("kind", "target", "method", "retry_after", "message"), (str,)),
+    **dict.fromkeys(("kind", "target", "method", "retry_after", "message", "path"), (str,)),
     **dict.fromkeys(("latency", "interval"), (int, float)),
     **dict.fromkeys(("code", "size"), (int,)),
     "times": (int, type(None)),
@@ -179,29 +207,3 @@ def _used(rule: FaultRule) -> list[FaultRule]:
     if rule.times is None:
         return [rule]
     return [replace(rule, times=rule.times - 1)] if rule.times > 1 else []
-
-
-_SPOILED: Final = {
-    Fault.WRONG_ID: ("id", "dfqsomebodyelse000000-00000000-0000-4000-8000-000000000000"),
-    Fault.UNKNOWN_STATUS: ("status", "HIBERNATED"),
-    Fault.BAD_DURATION: ("duration", "an hour"),
-    Fault.BAD_STARTED_AT: ("startedAt", "yesterday"),
-}
-
-
-def spoil(rule: FaultRule, body: Any) -> Any:
-    """Return a right answer's body with one thing wrong; other bodies as they are."""
-    if rule.kind is Fault.NO_EXECUTION:
-        return {}
-    if rule.kind not in _SPOILED or not isinstance(body, dict):
-        return body
-    key, default = _SPOILED[rule.kind]
-    wrong = {key: default if rule.value is None else rule.value}
-    spoiled = dict(body)
-    for name in ("execution", "workflow"):
-        if isinstance(body.get(name), dict):
-            spoiled[name] = {**body[name], **wrong}
-    for name in ("executions", "workflows"):
-        if isinstance(body.get(name), list):
-            spoiled[name] = [{**item, **wrong} for item in body[name]]
-    return spoiled

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Final
 
-from exporter.simulator import delivery
+from exporter.simulator import delivery, framing
 from exporter.simulator.api import Admin, Answer, Api, Request, refusal, route
 from exporter.simulator.conditions import Weather
 from exporter.simulator.faults import Fault, FaultRule, Faults
@@ -212,7 +212,7 @@ class _Handler(BaseHTTPRequestHandler):
         rule = next((r for r in rules if r.kind is not Fault.LATENCY), None)
         answer = cloud.api.answer(request, method, target)
         if rule:
-            answer = delivery.faulty(rule, answer)
+            answer = delivery.faulty(rule, answer, request.query.get("pageToken", ""))
         code = 0 if rule and rule.kind in delivery.SILENT else answer.code
         ok = cloud.api.authorized(request)
         cloud.log.add(Call(method, request.path, target, code, ok, cloud.clock()))
@@ -222,8 +222,7 @@ class _Handler(BaseHTTPRequestHandler):
         self._send(answer, rule)
 
     def _send(self, answer: Answer, rule: FaultRule | None = None) -> None:
-        body = delivery.body_of(answer)
-        head = delivery.head(answer, len(body), self.close_connection, self.server.cloud.clock())
+        sent = framing.frame(rule, answer, close=self.close_connection, now=self.server.cloud.clock())
         line = delivery.Line(self.connection, self.server.stopping)
-        if not delivery.deliver(line, head, body, rule):
+        if not delivery.deliver(line, sent, rule):
             self.close_connection = True
