@@ -1,0 +1,114 @@
+"""Accepts clients, gives them seats and shows them out, all in one thread that waits for all of them."""
+
+import asyncio
+import errno
+import logging
+import socket
+from collections.abc import Sequence
+
+from exporter.gateway import Ends
+from exporter.seats import Seat
+from exporter.visit import House, Visit
+from exporter.wire import Wire
+
+log = logging.getLogger(__name__)
+
+ACCEPTED_AT_ONCE = 64
+PAUSE_SECONDS = 0.1
+WARN_SECONDS = 60.0
+FULL = b"HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\nRetry-After: 5\r\n\r\nToo many wait.\n"
+EXHAUSTED = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
+
+
+class Reception:
+    """Serves clients from the listening sockets, which it closes, until it is told to close.
+
+    All methods belong to the thread of the loop that runs `serve`.
+    """
+
+    def __init__(self, house: House, listeners: Sequence[socket.socket]) -> None:
+        self._house = house
+        self._listeners = listeners
+        self._visits: dict[asyncio.Task[None], Visit] = {}
+        self._ended = asyncio.Event()
+        self._warn_again = 0.0
+
+    async def serve(self) -> None:
+        """Serve until closed, and the last client has gone."""
+        for listener in self._listeners:
+            self._resume(listener)
+        await self._ended.wait()
+
+    def close(self) -> None:
+        """Accept nobody any more; who is asking gets his answer, all others go."""
+        loop = asyncio.get_running_loop()
+        self._house.is_closing = True
+        for listener in self._listeners:
+            loop.remove_reader(listener)
+            listener.close()
+        self._show_out(everybody=False)
+
+    def cut(self) -> None:
+        """End every connection."""
+        self._house.crew.close()
+        self._show_out(everybody=True)
+
+    def _show_out(self, *, everybody: bool) -> None:
+        for task, visit in self._visits.items():
+            if everybody or not visit.is_asking:
+                task.cancel()
+        if not self._visits:
+            self._ended.set()
+
+    def _resume(self, listener: socket.socket) -> None:
+        if not self._house.is_closing:
+            asyncio.get_running_loop().add_reader(listener, self._accept, listener)
+
+    def _accept(self, listener: socket.socket) -> None:
+        """Accept who waits, but not so many at a time that those who are here have to wait."""
+        for _ in range(ACCEPTED_AT_ONCE):
+            try:
+                sock, peer = listener.accept()
+            except (BlockingIOError, InterruptedError):
+                return
+            except OSError as error:
+                if error.errno in EXHAUSTED:
+                    self._pause(listener, error)
+                    return
+                log.debug("a client went before he was accepted", extra={"fields": {"error": str(error)}})
+            else:
+                self._receive(sock, peer)
+
+    def _pause(self, listener: socket.socket, error: OSError) -> None:
+        """Make room and come back later: the client still waits, and would be reported at once, for ever."""
+        loop = asyncio.get_running_loop()
+        loop.remove_reader(listener)
+        loop.call_later(PAUSE_SECONDS, self._resume, listener)
+        self._house.seats.show_one_out()
+        if loop.time() >= self._warn_again:
+            self._warn_again = loop.time() + WARN_SECONDS
+            fields = {"error": error.strerror or str(error)}
+            log.warning("cannot accept connections; raise the limit of open files", extra={"fields": fields})
+
+    def _receive(self, sock: socket.socket, peer: tuple[str, int]) -> None:
+        wire = Wire(sock)
+        seat = Seat()
+        if not self._house.seats.take(seat):
+            wire.say_and_close(FULL)
+            return
+        visit = Visit(self._house, wire, seat, Ends(sock.getsockname()[:2], peer[:2]))
+        task = asyncio.get_running_loop().create_task(visit.stay())
+        seat.show_out = task.cancel
+        self._visits[task] = visit
+
+        # A task that is cancelled before it ever ran has no `finally` that would do this.
+        def ended(task: asyncio.Task[None]) -> None:
+            wire.close()
+            self._house.seats.give_back(seat)
+            del self._visits[task]
+            if not task.cancelled() and (error := task.exception()):
+                log.error("a connection ended in an unforeseen way", exc_info=error)
+            if self._house.is_closing and not self._visits:
+                self._ended.set()
+
+        task.add_done_callback(ended)

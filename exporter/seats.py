@@ -1,0 +1,84 @@
+"""How many clients there are and how many bytes are kept for them; the slowest client goes first."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+
+@dataclass(eq=False, slots=True)
+class Seat:
+    """One client; `show_out` ends his connection, `held` are the bytes that are kept for him."""
+
+    show_out: Callable[[], object] = bool
+    held: int = 0
+
+
+class Seats:
+    """The clients that are there, at most `most`, and at most about `most_bytes` kept for all of them.
+
+    A client waits while we wait for him (for his request, or until he takes his answer) and can be shown
+    out for another; he does not while we work for him. Who sends his request at once and takes his answer
+    at once therefore always finds a seat. Belongs to one thread, so there is no lock.
+    """
+
+    def __init__(self, most: int, most_bytes: int) -> None:
+        self._most = most
+        self._most_bytes = most_bytes
+        self._waiting: dict[Seat, None] = {}  # in the order in which the waiting began
+        self._working: set[Seat] = set()
+        self._held = 0
+
+    def __len__(self) -> int:
+        return len(self._waiting) + len(self._working)
+
+    def take(self, seat: Seat) -> bool:
+        """Give a seat, at the cost of the client that has waited longest; False when all are worked for."""
+        if len(self) >= self._most and not self.show_one_out():
+            return False
+        self._waiting[seat] = None
+        return True
+
+    def show_one_out(self) -> bool:
+        """Show out the client that has waited longest; False when none waits."""
+        for seat in self._waiting:
+            self.give_back(seat)
+            seat.show_out()
+            return True
+        return False
+
+    def wait(self, seat: Seat) -> None:
+        """Note that from now on the client is waited for; he goes behind those that wait already."""
+        if self._has(seat):
+            self._working.discard(seat)
+            self._waiting.pop(seat, None)
+            self._waiting[seat] = None
+
+    def work(self, seat: Seat) -> None:
+        """Note that his request is worked on."""
+        if self._has(seat):
+            self._waiting.pop(seat, None)
+            self._working.add(seat)
+
+    def hold(self, seat: Seat, size: int) -> None:
+        """Note how many bytes are kept for a client; are there too many in all, the longest waiting go."""
+        if not self._has(seat):
+            return
+        self._held += size - seat.held
+        seat.held = size
+        if self._held <= self._most_bytes:
+            return
+        for other in [other for other in self._waiting if other.held and other is not seat]:
+            self.give_back(other)
+            other.show_out()
+            if self._held <= self._most_bytes:
+                return
+
+    def give_back(self, seat: Seat) -> None:
+        """Note that a client has gone; a second time is harmless."""
+        if self._has(seat):
+            self._held -= seat.held
+            seat.held = 0
+            self._waiting.pop(seat, None)
+            self._working.discard(seat)
+
+    def _has(self, seat: Seat) -> bool:
+        return seat in self._waiting or seat in self._working
