@@ -1,5 +1,7 @@
 """Text for people holds no secret and fits on one line."""
 
+import base64
+
 import pytest
 
 from exporter.yandex.secrets import one_line, redact
@@ -14,6 +16,7 @@ PEM = "-----BEGIN RSA PRIVATE KEY-----\nMIIEpAIB\n-----END RSA PRIVATE KEY-----"
         "y0_AgAAAABcdefghijklmnop",
         "AQVNabcdefghijklmnopqrstuvwxyz",
         "eyJhbGciOiJQUzI1NiJ9.eyJpc3MiOiJhamUifQ.c2lnbmF0dXJl",
+        "$2b$10$N9qo8uLOickgx2ZMRZoMyeIjZAgcfl7p92ldGxad68LJZdL17lhWy",
         PEM,
         PEM[:50],
     ],
@@ -32,15 +35,27 @@ def test_known_values_and_bearer_values_are_hidden() -> None:
 def test_a_known_secret_is_hidden_in_other_spellings() -> None:
     """Quoted for a URL, cut short or in capitals it is the same secret; what only looks alike is not."""
     secret = "hush/hush+hush=hush-hush-hush"
-    for spelling in (secret, "hush%2Fhush%2Bhush%3Dhush-hush-hush", secret[:20], secret.upper()):
+    in_base64 = base64.b64encode(secret.encode()).decode()
+    quoted = "hush%2Fhush%2Bhush%3Dhush-hush-hush"
+    for spelling in (secret, quoted, in_base64.rstrip("="), secret[:20], secret[-12:], secret.upper()):
         assert redact(f"said {spelling}, twice", secret) == "said <secret>, twice"
     assert redact("said hush/hush, twice", secret) == "said hush/hush, twice"
 
 
 def test_innocent_text_stays() -> None:
-    """IDs and error codes are no secrets."""
-    text = "dfqmeu8ci1ae2tvocsbv-429e9f6f-b506-4c5a: STEP_TIMEOUT at 10.0.0.1"
+    """IDs, error codes, addresses and words are no secrets."""
+    text = (
+        "dfqmeu8ci1ae2tvocsbv-429e9f6f-b506-4c5a: STEP_TIMEOUT at http://10.0.0.1:80/@a, basic authentication"
+    )
     assert redact(text) == text
+
+
+def test_a_password_is_hidden_in_an_address_and_in_a_header() -> None:
+    """What a proxy is told is not told to others, and what follows is still there."""
+    assert redact("by http://ann:pass@proxy:3128/x") == "by http://<secret>@proxy:3128/x"
+    assert (
+        redact("Proxy-Authorization: Basic YW5uOnBhc3M= sent") == "Proxy-Authorization: Basic <secret> sent"
+    )
 
 
 def test_a_line_is_one_line() -> None:

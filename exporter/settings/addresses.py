@@ -10,6 +10,7 @@ from exporter.settings.refusal import Refused
 METADATA = "http://169.254.169.254"
 _LABEL = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?")
 _ADDRESS = re.compile(r"(?P<host>[^\[\]:\s]*|\[[0-9A-Fa-f:.]+\]):(?P<port>[0-9]{1,5})")
+_NETLOC = re.compile(r"(?:[^\[\]:]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?")
 _LIKE = "write it like :10317, 127.0.0.1:10317 or [::1]:10317"
 
 
@@ -62,7 +63,8 @@ def _url(value: object, plain: Callable[[str], bool], clear: str) -> str:
         host, _ = parts.hostname or "", parts.port
     except ValueError:
         raise Refused("not a URL; write it like https://host") from None
-    rest = re.fullmatch(r"[!-~]+", text) and not parts.netloc.endswith(":")
+    # Whoever reads the address again must find the same host in it.
+    rest = re.fullmatch(r"[!-~]+", text) and _NETLOC.fullmatch(parts.netloc)
     if parts.scheme not in {"http", "https"} or not rest or not _host(f"[{host}]" if ":" in host else host):
         raise Refused("not a base URL; write it like https://host")
     if parts.scheme == "http" and not plain(host):

@@ -7,6 +7,7 @@ hold a caller for as long as it likes. Here every read gets only what is left.
 import functools
 import http.client
 import io
+import ipaddress
 import socket
 import threading
 import time
@@ -61,7 +62,8 @@ class Resolver:
     """Resolves names by a deadline. The system's resolver knows none, and may take half a minute.
 
     So it runs in a thread that is left behind when the time is over: one for each name, whoever waits
-    for it, however often. `_lock` guards `_lookups`. `getaddrinfo` is a parameter for the tests.
+    for it, however often. `localhost` is this machine, whatever the resolver says: a token goes there in
+    the clear. `_lock` guards `_lookups`. `getaddrinfo` is a parameter for the tests.
     """
 
     def __init__(self, getaddrinfo: Callable[..., Any] = socket.getaddrinfo) -> None:
@@ -87,6 +89,8 @@ class Resolver:
     def _resolve(self, name: tuple[str, int | None], lookup: Future[list[_Address]]) -> None:
         try:
             found = list(self._getaddrinfo(*name, type=socket.SOCK_STREAM))
+            if name[0].lower() == "localhost":
+                found = [each for each in found if ipaddress.ip_address(each[4][0]).is_loopback]
         except OSError as error:
             failure: OSError | None = error
         except Exception:  # noqa: BLE001  # whatever it is, who waits must hear of it
