@@ -122,8 +122,9 @@ def test_cookies_are_not_kept() -> None:
 
 
 HOSTILE = (
-    "/../../evil", "//evil.example", "@evil.example", "x@evil.example", "?workflowId=other", "#evil", "%2f..%2f",
-    "..", ".", "a\r\nHost: evil.example", "a\r\n\r\nGET /evil HTTP/1.1", "a b", "a\0b", "\u2025\uff0f", "a\\..\\b",
+    "/../../evil", "//evil.example", "@evil.example", "x@evil.example", "?workflowId=other", "#evil",
+    "%2f..%2f", "..", ".", "a\r\nHost: evil.example", "a\r\n\r\nGET /evil HTTP/1.1", "a b", "a\0b",
+    "\u2025\uff0f", "a\\..\\b",
     ";evil", "http://evil.example/", "&pageToken=1&filter=x",
 )  # fmt: skip
 
@@ -146,13 +147,8 @@ def test_an_id_and_a_page_token_stay_in_their_place(word: str) -> None:
             with pytest.raises(ApiError):
                 call()
     quoted = quote(word, safe="")
-    paths = (
-        f"execution/{quoted}",
-        f"execution/{quoted}/history",
-        f"workflow/{quoted}",
-        "execution",
-        "workflow",
-    )
+    single = (f"execution/{quoted}", f"execution/{quoted}/history", f"workflow/{quoted}")
+    paths = [f"/base/workflows/v1/{path}" for path in (*single, "execution", "workflow")]
     targets = [request.split(b"\r\n")[0].decode().split(" ") for request in wire.requests[1:]]
     assert [target.split("?")[0] for _, target, _ in targets] == paths
     for request in wire.requests:
