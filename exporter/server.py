@@ -22,13 +22,16 @@ from exporter.seats import Seats
 from exporter.visit import House, Patience
 from exporter.webconfig import WebConfigFile
 
-THREADS = 96
+THREADS = 128
 REQUEST_SECONDS = 10.0
 MOST_CONNECTIONS = 1000
 MOST_HELD_BYTES = 64 * 1024 * 1024
 OTHER_FILES = 128
 """Open files that are left to the rest of the program: connections to the cloud, the state, the log."""
-BACKLOG = 1024
+BACKLOG = 4096
+RECEIVE_BYTES = 64 * 1024
+SEND_BYTES = 256 * 1024
+"""What the system keeps for a connection; it would let it grow to megabytes, for which a container pays."""
 CUT_SECONDS = 0.8
 
 
@@ -152,6 +155,9 @@ def _listener(sock: socket.socket, place: tuple[object, ...]) -> socket.socket:
     with contextlib.ExitStack() as bound:
         bound.enter_context(sock)
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BYTES)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BYTES)
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         if place[0] == "::":
             sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
         sock.bind(place)

@@ -230,7 +230,7 @@ def test_whom_no_thread_can_serve_is_told_so_at_once() -> None:
         assert all(b"Retry-After: 5" in text for text in heard)
 
 
-def test_ninety_six_requests_are_served_at_once() -> None:
+def test_a_hundred_and_twenty_eight_requests_are_served_at_once() -> None:
     """More than the application lets collect at a time, so that others find a thread."""
     inside, leave = threading.Semaphore(0), threading.Event()
 
@@ -243,9 +243,9 @@ def test_ninety_six_requests_are_served_at_once() -> None:
     server = Server(app, ["127.0.0.1:0"])
     server.start()
     with ExitStack() as asking:
-        for _ in range(96):
+        for _ in range(128):
             asking.enter_context(connected(server.addresses[0][1], b"GET / HTTP/1.0\r\n\r\n"))
-        assert all(inside.acquire(timeout=10) for _ in range(96))
+        assert all(inside.acquire(timeout=10) for _ in range(128))
         leave.set()
     server.stop(1.0)
 
