@@ -288,6 +288,12 @@ def test_ids_are_ascii() -> None:
     assert not any(map(valid_id, ["", "a" * 129, "a\n", "ä", "a/b", None, 5]))
 
 
+def test_what_begins_like_a_token_is_no_id() -> None:
+    """It would be a label of every sample; what only looks a little like one is an ID."""
+    assert not any(map(valid_id, ["eyJhbGciOiJQUzI1NiJ9", "AQVNabcdefghijkl", "y0_abcdefghijkl"]))
+    assert all(map(valid_id, ["eyJ", "aqvnabcdefghijkl", "y0", "y0-abcdefghijkl", "dfq-y0_abcdefghijkl"]))
+
+
 def test_the_sample_history_is_read() -> None:
     """Repeated ids are one step, and the counts are over all entries."""
     read = History.from_json(sample("execution_history"), 50)

@@ -182,7 +182,8 @@ def _path(value: object) -> str:
 
 def is_content(name: str) -> bool:
     """Whether what should be the name of a file is what the file should hold."""
-    return redact(name.lstrip()).startswith(("{", MASK))
+    # A key may follow a comment in a line of its own.
+    return "\n" in name.strip() or redact(name.lstrip()).startswith(("{", MASK))
 
 
 def home(name: str) -> str:

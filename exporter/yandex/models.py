@@ -18,7 +18,8 @@ _MAX_SECONDS = 315_576_000_000  # ten thousand years: the limit of protobuf's Du
 _MAX_INT64 = 2**63 - 1
 _LABEL_LIMIT = 128
 
-ID_PATTERN = re.compile(r"[A-Za-z0-9_-]{1,128}")
+# What begins like a token or an API key is one in the wrong place: as an ID it would be on every page.
+ID_PATTERN = re.compile(r"(?!(?:eyJ|AQVN|y[0-3]_)[A-Za-z0-9_-]{8})[A-Za-z0-9_-]{1,128}")
 _DURATION = re.compile(r"([0-9]{1,12})(?:\.([0-9]{1,9}))?s")
 _TIMESTAMP = re.compile(
     r"([0-9]{4})-([0-9]{2})-([0-9]{2})[Tt]([0-9]{2}):([0-9]{2}):([0-9]{2})(?:\.([0-9]{1,9}))?"
