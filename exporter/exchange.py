@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from email.utils import formatdate
 from http import HTTPStatus
+from urllib.parse import unquote_to_bytes
 
 import h11
 
@@ -153,7 +154,8 @@ def _request(head: h11.Request) -> Request:
     if any(name == b"content-length" and int(value) > MOST_BODY_BYTES for name, value in headers):
         raise Refused(HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
     path, _, query = _origin_form(head.target).partition(b"?")
-    return Request(head.method.decode(), path, query, head.http_version.decode(), headers)
+    decoded = unquote_to_bytes(path).decode("latin-1")
+    return Request(head.method.decode(), decoded, query, head.http_version.decode(), headers)
 
 
 def _origin_form(target: bytes) -> bytes:

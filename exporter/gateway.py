@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
-from urllib.parse import unquote_to_bytes
 from wsgiref.types import WSGIApplication, WSGIEnvironment
 
 log = logging.getLogger(__name__)
@@ -26,10 +25,13 @@ class Ends:
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What a client asked for; the names of headers are in lower case."""
+    """What a client asked for; the names of headers are in lower case.
+
+    The path is decoded; as in WSGI, each of its characters stands for a byte.
+    """
 
     method: str
-    path: bytes
+    path: str
     query: bytes
     version: str
     headers: tuple[tuple[bytes, bytes], ...]
@@ -79,7 +81,7 @@ def environ(request: Request, ends: Ends) -> WSGIEnvironment:
     told: WSGIEnvironment = {
         "REQUEST_METHOD": request.method,
         "SCRIPT_NAME": "",
-        "PATH_INFO": unquote_to_bytes(request.path).decode("latin-1"),
+        "PATH_INFO": request.path,
         "QUERY_STRING": request.query.decode("latin-1"),
         "SERVER_PROTOCOL": f"HTTP/{request.version}",
         "SERVER_NAME": ends.ours[0],

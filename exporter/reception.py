@@ -14,7 +14,8 @@ from exporter.wire import Wire
 log = logging.getLogger(__name__)
 
 ACCEPTED_AT_ONCE = 64
-PAUSE_SECONDS = 0.1
+PAUSE_SECONDS = 0.05
+SHOWN_OUT_AT_ONCE = 8
 WARN_SECONDS = 60.0
 FULL = b"HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\nRetry-After: 5\r\n\r\nToo many wait.\n"
 EXHAUSTED = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
@@ -67,24 +68,33 @@ class Reception:
     def _accept(self, listener: socket.socket) -> None:
         """Accept who waits, but not so many at a time that those who are here have to wait."""
         for _ in range(ACCEPTED_AT_ONCE):
+            if self._house.seats.are_fresh:
+                self._pause(listener)
+                return
             try:
                 sock, peer = listener.accept()
             except (BlockingIOError, InterruptedError):
                 return
             except OSError as error:
                 if error.errno in EXHAUSTED:
-                    self._pause(listener, error)
+                    self._pause(listener)
+                    self._make_room(error)
                     return
                 log.debug("a client went before he was accepted", extra={"fields": {"error": str(error)}})
             else:
                 self._receive(sock, peer)
 
-    def _pause(self, listener: socket.socket, error: OSError) -> None:
-        """Make room and come back later: the client still waits, and would be reported at once, for ever."""
+    def _pause(self, listener: socket.socket) -> None:
+        """Come back later: who waits to be accepted would otherwise be reported all the time."""
         loop = asyncio.get_running_loop()
         loop.remove_reader(listener)
         loop.call_later(PAUSE_SECONDS, self._resume, listener)
-        self._house.seats.show_one_out()
+
+    def _make_room(self, error: OSError) -> None:
+        """Give files back when there are no more, and say so from time to time."""
+        loop = asyncio.get_running_loop()
+        for _ in range(SHOWN_OUT_AT_ONCE):
+            self._house.seats.show_one_out()
         if loop.time() >= self._warn_again:
             self._warn_again = loop.time() + WARN_SECONDS
             fields = {"error": error.strerror or str(error)}

@@ -1,28 +1,37 @@
 """How many clients there are and how many bytes are kept for them; the slowest client goes first."""
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
+
+MOMENT_SECONDS = 0.1
 
 
 @dataclass(eq=False, slots=True)
 class Seat:
-    """One client; `show_out` ends his connection, `held` are the bytes that are kept for him."""
+    """One client; `show_out` ends his connection, `held` are the bytes that are kept for him.
+
+    `since` is when we began to wait for him.
+    """
 
     show_out: Callable[[], object] = bool
     held: int = 0
+    since: float = 0.0
 
 
 class Seats:
     """The clients that are there, at most `most`, and at most about `most_bytes` kept for all of them.
 
     A client waits while we wait for him (for his request, or until he takes his answer) and can be shown
-    out for another; he does not while we work for him. Who sends his request at once and takes his answer
-    at once therefore always finds a seat. Belongs to one thread, so there is no lock.
+    out for another after a moment; he does not while we work for him. Who sends his request at once and
+    takes his answer at once therefore always finds a seat. `clock` gives seconds. Belongs to one thread, so
+    there is no lock.
     """
 
-    def __init__(self, most: int, most_bytes: int) -> None:
+    def __init__(self, most: int, most_bytes: int, clock: Callable[[], float] = time.monotonic) -> None:
         self._most = most
         self._most_bytes = most_bytes
+        self._clock = clock
         self._waiting: dict[Seat, None] = {}  # in the order in which the waiting began
         self._working: set[Seat] = set()
         self._held = 0
@@ -30,10 +39,22 @@ class Seats:
     def __len__(self) -> int:
         return len(self._waiting) + len(self._working)
 
+    @property
+    def are_taken(self) -> bool:
+        """Whether the next client costs another his seat."""
+        return len(self) >= self._most
+
+    @property
+    def are_fresh(self) -> bool:
+        """Whether all are taken, and everybody that we wait for has had less than his moment."""
+        oldest = next(iter(self._waiting), None)
+        return self.are_taken and oldest is not None and self._clock() - oldest.since < MOMENT_SECONDS
+
     def take(self, seat: Seat) -> bool:
         """Give a seat, at the cost of the client that has waited longest; False when all are worked for."""
-        if len(self) >= self._most and not self.show_one_out():
+        if self.are_taken and not self.show_one_out():
             return False
+        seat.since = self._clock()
         self._waiting[seat] = None
         return True
 
@@ -50,6 +71,7 @@ class Seats:
         if self._has(seat):
             self._working.discard(seat)
             self._waiting.pop(seat, None)
+            seat.since = self._clock()
             self._waiting[seat] = None
 
     def work(self, seat: Seat) -> None:

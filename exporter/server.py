@@ -12,17 +12,17 @@ import resource
 import socket
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from wsgiref.types import WSGIApplication
 
-from exporter.crew import Crew
+from exporter.crew import Crew, Lane
 from exporter.guard import guarded
 from exporter.reception import Reception
 from exporter.seats import Seats
 from exporter.visit import House, Patience
 from exporter.webconfig import WebConfigFile
 
-THREADS = 128
+THREADS = 192
 REQUEST_SECONDS = 10.0
 MOST_CONNECTIONS = 1000
 MOST_HELD_BYTES = 64 * 1024 * 1024
@@ -42,6 +42,9 @@ class ListenFailed(Exception):
 class Server:
     """Serves an application on all addresses, each request in one of a bounded number of threads.
 
+    `lanes` say of which paths how many requests are worked on at once; the others have what is left of
+    the threads.
+
     A request must be there `timeout` seconds after it began, the first after the connection; four times
     that may pass until the next begins, three times until an answer is taken. There are at most so many
     `connections`, by default as many as the limit of open files allows.
@@ -56,7 +59,10 @@ class Server:
         threads: int = THREADS,
         timeout: float = REQUEST_SECONDS,
         connections: int | None = None,
+        lanes: Mapping[str, Lane] | None = None,
     ) -> None:
+        lanes = lanes or {}
+        left = threads - sum(lane.most for lane in set(lanes.values()))
         self._listen = tuple(listen)
         self._web_config = web_config
         self._crew = Crew(threads)
@@ -65,6 +71,8 @@ class Server:
             self._crew,
             Seats(connections or most_connections(), MOST_HELD_BYTES),
             Patience(request=timeout, idle=4 * timeout, answer=3 * timeout),
+            lanes,
+            Lane("others", max(1, left)),
             web_config,
         )
         self._addresses: list[tuple[str, int]] = []

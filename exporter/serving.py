@@ -9,7 +9,7 @@ from collections.abc import Callable
 from exporter.application import Application
 from exporter.config import ConfigError
 from exporter.server import Server
-from exporter.web import WebApp
+from exporter.web import LANES, WebApp
 from exporter.webconfig import WebConfigFile
 from exporter.yandex.calls import SystemClock
 
@@ -58,7 +58,8 @@ def serve(application: Application, version: str, tell: Callable[[Server], None]
         clock=SystemClock(),
         version=version,
     )
-    server = Server(app, application.parts.settings.web.listen_address, web_config=web_config(application))
+    listen = application.parts.settings.web.listen_address
+    server = Server(app, listen, web_config=web_config(application), lanes=LANES)
     server.start()
     try:
         watched = application.runtime().watched()

@@ -3,11 +3,12 @@
 import asyncio
 import contextlib
 import logging
+from collections.abc import Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
 from wsgiref.types import WSGIApplication
 
-from exporter.crew import Crew, Task
+from exporter.crew import Crew, Lane, Task
 from exporter.exchange import Exchange, Refused, refusal
 from exporter.gateway import Answer, Ends, Request, answered, plain
 from exporter.seats import Seat, Seats
@@ -39,6 +40,8 @@ class House:
     crew: Crew
     seats: Seats
     patience: Patience
+    lanes: Mapping[str, Lane]
+    other_lane: Lane
     web_config: WebConfigFile | None = None
     is_closing: bool = False
 
@@ -130,7 +133,8 @@ class Visit:
         def do() -> None:
             tell(answered(self._house.app, request, ends))
 
-        self._house.crew.take(Task(ends.theirs[0], do, lambda: tell(BUSY)))
+        lane = self._house.lanes.get(request.path, self._house.other_lane)
+        self._house.crew.take(Task(lane, ends.theirs[0], do, lambda: tell(BUSY)))
         return await made
 
     def _hold(self, size: int) -> None:

@@ -14,10 +14,10 @@ from wsgiref.types import StartResponse, WSGIEnvironment
 from prometheus_client import CollectorRegistry, generate_latest, make_wsgi_app
 
 from exporter import page, sd
+from exporter.crew import Lane
 from exporter.outcome import Collection
 from exporter.scraper import Scraper
 from exporter.targets import ExecutionTarget, Watched, WorkflowTarget
-from exporter.turnstile import Turnstile
 from exporter.yandex.calls import Authorizer, Budget, CallRecord, Clock
 from exporter.yandex.errors import ApiError
 from exporter.yandex.models import valid_id
@@ -28,13 +28,9 @@ log = logging.getLogger(__name__)
 MINIMUM_SECONDS = 0.1
 READY_SECONDS = 2.0
 STALE_SECONDS = 30.0
-MOST_SCRAPES = 24
-MOST_PROBES = 80
-MOST_READY = 4
-"""Requests that may wait for the cloud at once, of each kind, so that none is in the way of another.
-
-The server has more threads than all of them, so that health is always answered.
-"""
+SCRAPES, PROBES, READINESS = Lane("scrapes", 64), Lane("probes", 96), Lane("readiness", 4)
+LANES = {"/": SCRAPES, "/metrics": SCRAPES, "/sd": SCRAPES, "/probe": PROBES, "/-/ready": READINESS}
+"""The pages that may wait for the cloud; the server has more threads than these need, for the others."""
 MOST_PROBED = 100
 MOST_PARAMETERS = 1000
 PROBE_PARAMETERS = ("execution_id", "workflow_id", "debug", "name[]")
@@ -126,15 +122,14 @@ class WebApp:
         self._lock = threading.Lock()
         self._ready: Runtime | None = None
         self._rendering = 0.0
-        scrapes, probes, ready = (Turnstile(most) for most in (MOST_SCRAPES, MOST_PROBES, MOST_READY))
         self._routes: dict[str, Callable[[WSGIEnvironment], Answer]] = {
-            "/": _bounded(self._landing, scrapes),
-            "/metrics": _bounded(self._metrics, scrapes),
-            "/probe": _bounded(self._probe, probes),
-            "/sd": _bounded(self._discovered, scrapes),
+            "/": self._landing,
+            "/metrics": self._metrics,
+            "/probe": self._probe,
+            "/sd": self._discovered,
             "/config": self._config,
             "/-/healthy": self._healthy,
-            "/-/ready": _bounded(self._is_ready, ready),
+            "/-/ready": self._is_ready,
             RELOAD: self._reloaded,
         }
 
@@ -257,24 +252,6 @@ class WebApp:
         except Exception as error:  # noqa: BLE001  # whatever it is, the old configuration holds
             return Answer(500, f"Not reloaded, nothing has changed:\n{redact(str(error))}\n")
         return Answer(200, "Reloaded.\n")
-
-
-def _bounded(
-    route: Callable[[WSGIEnvironment], Answer], turnstile: Turnstile
-) -> Callable[[WSGIEnvironment], Answer]:
-    """Bound how many requests wait for the cloud at once; one too many is told so."""
-
-    def bounded(environ: WSGIEnvironment) -> Answer:
-        client = environ.get("REMOTE_ADDR", "")
-        if not turnstile.enter(client):
-            text = "Too many of these requests are under way; ask less often, or for more at once.\n"
-            return Answer(503, text, headers=(("Retry-After", "1"),))
-        try:
-            return route(environ)
-        finally:
-            turnstile.leave(client)
-
-    return bounded
 
 
 def _query(environ: WSGIEnvironment) -> dict[str, list[str]]:

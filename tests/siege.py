@@ -22,6 +22,7 @@ TICK_SECONDS = 0.1
 PATIENCE_SECONDS = 5.0
 GET = b"GET /metrics HTTP/1.1\r\nHost: a\r\n\r\n"
 LAST = b"GET /metrics HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
+HEALTHY = b"GET /-/healthy HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
 MISSING = b"GET /missing HTTP/1.1\r\nHost: a\r\n\r\n"
 HELLO = b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03"
 UNDER_WAY = {errno.EINPROGRESS, errno.EALREADY, errno.EAGAIN}
@@ -32,7 +33,7 @@ class Attack:
     """What each of the attackers does with a connection, one step a tick, and then again with the next.
 
     It says `opening` as fast as it is taken, then one byte of `drip` a tick; it reads at most `reads`
-    bytes a tick; and after `ticks` it ends the connection in its way, or never.
+    bytes a tick; and after `ticks` it ends the connection in its way, or never. NUMBER is one of its own.
     """
 
     opening: bytes = b""
@@ -55,14 +56,15 @@ ATTACKS = {
     "many small headers": Attack(b"GET / HTTP/1.1\r\nHost: a\r\n" + b"a:\r\n" * 16_000, reads=1000, ticks=5),
     "huge bodies": Attack(POST + b"10000000\r\n\r\n" + b"a" * 500_000, reads=1000, ticks=5),
     "pipelines": Attack(MISSING * 500, reads=65536, ticks=20),
-    "half-closed": Attack(LAST, reads=65536, ticks=5, way="half"),
+    "half-closed": Attack(HEALTHY, reads=65536, ticks=5, way="half"),
     "resets": Attack(GET[:20], ticks=1, way="reset"),
     "connect and close": Attack(ticks=1),
-    "requests and resets": Attack(LAST, ticks=1, way="reset"),
+    "requests and resets": Attack(HEALTHY, ticks=1, way="reset"),
     "flood": Attack(MISSING, reads=65536, ticks=3),
     "garbage": Attack(b"\0\xff\r\n" * 100, reads=1000, ticks=2),
     "flood of probes": Attack(
-        b"GET /probe?execution_id=made-up HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n", reads=65536
+        b"GET /probe?execution_id=made-up-NUMBER HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n",
+        reads=65536,
     ),
 }
 
@@ -98,9 +100,10 @@ class Attacker:
         self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         self._sock.settimeout(0)
         self._sock.connect_ex(("127.0.0.1", self._port))
-        self._unsaid = memoryview(self._attack.opening)
         self._age = self._dripped = 0
         self.connections += 1
+        number = b"%d-%d" % (id(self), self.connections)
+        self._unsaid = memoryview(self._attack.opening.replace(b"NUMBER", number))
 
     def _again(self) -> None:
         self._sock.close()

@@ -18,7 +18,7 @@ ROWS = (
     {"guard", "page", "sd", "reception"},
     {"visit"},
     {"webconfig", "exchange"},
-    {"wire", "gateway", "crew", "seats", "turnstile"},
+    {"wire", "gateway", "crew", "seats"},
     {"pagerows"},
     {"wording"},
     {"collector", "workflowcollector", "telemetry", "log"},

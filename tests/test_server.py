@@ -27,8 +27,10 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 from processes import free_port, until
 
-from exporter.server import ListenFailed, Server
-from exporter.webconfig import WebConfigFile
+from exporter.crew import Lane
+from exporter.server import THREADS, ListenFailed, Server
+from exporter.web import LANES
+from exporter.webconfig import MOST_WAITING, WebConfigFile
 
 
 def app(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
@@ -230,24 +232,40 @@ def test_whom_no_thread_can_serve_is_told_so_at_once() -> None:
         assert all(b"Retry-After: 5" in text for text in heard)
 
 
-def test_a_hundred_and_twenty_eight_requests_are_served_at_once() -> None:
-    """More than the application lets collect at a time, so that others find a thread."""
+def test_a_flood_of_one_kind_leaves_room_for_all_others() -> None:
+    """While more of them wait than may begin, another path is answered; then those that waited are."""
     inside, leave = threading.Semaphore(0), threading.Event()
 
-    def app(_: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        inside.release()
-        leave.wait(60)
+    def app(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        if environ["PATH_INFO"] == "/slow":
+            inside.release()
+            leave.wait(60)
         start_response("200 OK", [("Content-Length", "0")])
         return []
 
-    server = Server(app, ["127.0.0.1:0"])
+    server = Server(app, ["127.0.0.1:0"], threads=5, lanes={"/slow": Lane("slow", 4)})
     server.start()
+    port = server.addresses[0][1]
     with ExitStack() as asking:
-        for _ in range(128):
-            asking.enter_context(connected(server.addresses[0][1], b"GET / HTTP/1.0\r\n\r\n"))
-        assert all(inside.acquire(timeout=10) for _ in range(128))
+        # However the path is written, it is of its kind.
+        said = (
+            b"GET /slow HTTP/1.0\r\n\r\n",
+            b"GET /%73low HTTP/1.0\r\n\r\n",
+            b"GET http://a/slow HTTP/1.0\r\n\r\n",
+        )
+        flood = [asking.enter_context(connected(port, said[n % 3])) for n in range(12)]
+        assert all(inside.acquire(timeout=10) for _ in range(4))
+        assert [ask(port).status for _ in range(3)] == [200] * 3
+        assert not inside.acquire(blocking=False)
         leave.set()
+        assert [said_until_closed(sock)[:12] for sock in flood] == [b"HTTP/1.1 200"] * 12
     server.stop(1.0)
+
+
+def test_there_are_threads_for_what_needs_no_cloud() -> None:
+    """Whatever the pages that wait for it do, health is answered, also when passwords are guessed."""
+    lanes = set(LANES.values())
+    assert sum(lane.most for lane in lanes) + MOST_WAITING < THREADS
 
 
 def test_an_error_of_ours_keeps_its_traceback_in_one_record(caplog: pytest.LogCaptureFixture) -> None:

@@ -3,9 +3,7 @@
 import gzip
 import io
 import json
-import threading
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from typing import Any
 from urllib.parse import quote, urlencode
@@ -23,7 +21,7 @@ from exporter.outcome import Collection
 from exporter.scraper import Scraper
 from exporter.simulator import Fault, FaultRule, Simulator
 from exporter.targets import ExecutionTarget, FolderTarget, Watched, WorkflowTarget
-from exporter.web import MOST_PROBES, MOST_SCRAPES, Runtime, WebApp, scrape_seconds
+from exporter.web import Runtime, WebApp, scrape_seconds
 from exporter.workflowcollector import WorkflowsCollector
 from exporter.yandex.calls import Authorizer, Budget, Clock, SystemClock
 from exporter.yandex.errors import AuthFailed
@@ -83,12 +81,12 @@ class Site:
     budgets: list[float] = field(default_factory=list)
     clock: Clock = field(default_factory=SystemClock)
 
-    def app(self, metrics: Registry | None = None, probes: Registry | None = None) -> WebApp:
+    def app(self, metrics: Registry | None = None) -> WebApp:
         """Return the application."""
         return WebApp(
             lambda: self.runtime,
             metrics_registry=metrics or self.registry,
-            probe_registry=probes or self.registry,
+            probe_registry=self.registry,
             reload=self.reload,
             clock=self.clock,
             version="1.2.3",
@@ -120,11 +118,11 @@ def site(made: Scraper, watched: Watched, authorizer: Authorizer | None = None) 
     )
 
 
-def ask(app: Any, url: str, method: str = "GET", *, client: str = "", **headers: str) -> Reply:
+def ask(app: Any, url: str, method: str = "GET", **headers: str) -> Reply:
     """Call a WSGI application, as PEP 3333 has it, and return its answer."""
     path, _, query = url.partition("?")
     environ: dict[str, Any] = {"REQUEST_METHOD": method, "SCRIPT_NAME": "", "PATH_INFO": path}
-    environ |= {"QUERY_STRING": query, "REMOTE_ADDR": client}
+    environ["QUERY_STRING"] = query
     environ |= {f"HTTP_{name.upper()}": value for name, value in headers.items()}
     environ["wsgi.input"] = io.BytesIO()
     setup_testing_defaults(environ)
@@ -237,34 +235,6 @@ def test_a_page_that_takes_long_to_make_shortens_the_next_collection(home: Site)
     for _ in range(2):
         assert ask(app, "/metrics", x_prometheus_scrape_timeout_seconds="5").code == 200
     assert allowed == [4.5, 3.0]
-
-
-@pytest.mark.parametrize(
-    ("flooded", "most"), [("/metrics?name[]=up", MOST_SCRAPES), ("/probe?execution_id=any", MOST_PROBES)]
-)
-def test_a_flood_is_refused_at_once_and_leaves_room_for_all_else(home: Site, flooded: str, most: int) -> None:
-    """One client has three quarters of the room, and a remedy for more; others and health have theirs."""
-    inside, gate = threading.Semaphore(0), threading.Event()
-
-    def held(_: Runtime, __: Callable[[], Collection]) -> CollectorRegistry:
-        inside.release()
-        gate.wait(20)
-        return CollectorRegistry()
-
-    app = home.app(held, held)
-    with ThreadPoolExecutor(most + 2) as beside:
-        waiting = [beside.submit(ask, app, flooded) for _ in range(most * 3 // 4)]
-        assert all(inside.acquire(timeout=20) for _ in waiting)
-        refused = ask(app, flooded)
-        waiting.append(beside.submit(ask, app, flooded, client="192.0.2.1"))
-        waiting.append(beside.submit(ask, app, "/metrics", client="192.0.2.2"))
-        assert all(inside.acquire(timeout=20) for _ in range(2))
-        healthy = ask(app, "/-/healthy")
-        gate.set()
-        assert {reply.result(20).code for reply in waiting} == {200}
-    assert (refused.code, refused.headers["Retry-After"], healthy.code) == (503, "1", 200)
-    assert "ask less often" in refused.text
-    assert ask(home.app(), "/metrics").code == 200
 
 
 @pytest.mark.parametrize("url", PAGES)
