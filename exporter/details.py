@@ -125,7 +125,7 @@ class Details:
         try:
             history = self._client.history(execution_id, MOST_STEPS, flight.budget)
         except Unauthorized as error:
-            flight.histories_refused = error
+            flight.history_told(error)
             _tell(target, key, error, flight)
             return nothing
         except ApiError as error:
@@ -134,6 +134,7 @@ class Details:
                 self._ledger.settle_steps(target.id, execution_id, None, self._max_steps)
             _tell(target, key, error, flight)
             return error
+        flight.history_told(None)
         self._learn_steps(target, execution_id, record, history, flight)
         return None
 

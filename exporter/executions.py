@@ -122,8 +122,9 @@ class Executions:
         try:
             history = self._client.history(execution_id, max_steps, flight.budget)
         except Unauthorized as error:
-            flight.histories_refused = error
+            flight.history_told(error)
             raise
+        flight.history_told(None)
         # Runs are for counters; what is kept here are the steps.
         return replace(history, runs=())
 

@@ -52,8 +52,10 @@ class Flight:
 
     Targets may join while it goes on. Work in the background is begun when no other waits.
 
-    `_lock` guards all that is private; `finished` is set when nothing more will come;
-    `histories_refused` is written once, by whoever is refused a history first.
+    A history that is refused says nothing of the token; after two, with none read between them, no more are
+    asked for.
+
+    `_lock` guards all that is private; `finished` is set when nothing more will come.
     """
 
     def __init__(
@@ -71,7 +73,6 @@ class Flight:
         self.searching = searching
         self.began = budget.clock.monotonic()
         self.finished = threading.Event()
-        self.histories_refused: Unauthorized | None = None
         self._lock = threading.Lock()
         self._closed = False
         self._pending: list[_Waiting] = []
@@ -90,6 +91,8 @@ class Flight:
         self._accepted = False
         self._workers = 0
         self._asking = 0
+        self._history_refusals = 0
+        self._histories_refused: Unauthorized | None = None
 
     def enqueue(self, jobs: Iterable[Job]) -> None:
         """Take work to be done; what comes after the end is left undone."""
@@ -115,6 +118,19 @@ class Flight:
             fresh = [target for target in targets if _key(target) not in self._targets]
             self._targets.update((_key(target), target) for target in fresh)
             return fresh
+
+    @property
+    def histories_refused(self) -> Unauthorized | None:
+        """The refusal on account of which no more histories are to be asked for."""
+        with self._lock:
+            return self._histories_refused
+
+    def history_told(self, refusal: Unauthorized | None) -> None:
+        """Take that a history was read, or refused."""
+        with self._lock:
+            self._history_refusals = self._history_refusals + 1 if refusal else 0
+            if self._history_refusals > 1:
+                self._histories_refused = refusal
 
     def claim(self, what: str) -> bool:
         """Whether the caller is the first of this flight to see to something."""

@@ -96,6 +96,10 @@ def _bomb(rule: FaultRule, answer: Answer, _: bytes, now: float) -> Frame:
     return _encoded(answer, _GZIP, packed, now)
 
 
+def _half(data: bytes) -> bytes:
+    return data[: len(data) // 2]
+
+
 def _informational(rule: FaultRule, answer: Answer, body: bytes, now: float) -> Frame:
     before = f"HTTP/1.1 {rule.code or 103} Wait\r\nLink: </style.css>\r\n\r\n".encode()
     return Frame(before + head(answer, len(body), close=False, now=now), body)
@@ -119,9 +123,7 @@ _DISTORTIONS: Final[Mapping[Fault, _Distortion]] = {
     Fault.CHUNKED_GARBAGE: lambda _, answer, body, now: _encoded(answer, _CHUNKS, body, now),
     Fault.GZIP: lambda _, answer, body, now: _encoded(answer, _GZIP, gzip.compress(body), now),
     Fault.GZIP_BROKEN: lambda _, answer, body, now: _encoded(answer, _GZIP, body, now),
-    Fault.GZIP_CUT: lambda _, answer, body, now: _encoded(
-        answer, _GZIP, gzip.compress(body)[: len(body) // 2], now
-    ),
+    Fault.GZIP_CUT: lambda _, answer, body, now: _encoded(answer, _GZIP, _half(gzip.compress(body)), now),
     Fault.GZIP_BOMB: _bomb,
     Fault.INFORMATIONAL: _informational,
     Fault.GARBAGE: lambda *_: Frame(b"\x16\x03\x01 \xff\xfe this is no HTTP\r\n\r\n", b"", closes=True),

@@ -76,16 +76,16 @@ def _replaced(body: Any, path: list[str], value: Any) -> Any:
 
 
 def _extra_fields(_: FaultRule, body: dict[str, Any]) -> Any:
-    def grown(value: Any) -> Any:
-        if isinstance(value, list):
-            return [grown(item) for item in value]
-        if isinstance(value, dict):
-            return {**_NEWER, **{key: grown(item) for key, item in value.items()}}
-        return value
+    return _grown(body)
 
+
+def _grown(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_grown(item) for item in value]
+    if not isinstance(value, dict):
+        return value
     # A map of labels has no fields: what is in there is a label.
-    whole = grown(body)
-    return {**whole, "labels": body["labels"]} if "labels" in body else whole
+    return {**_NEWER, **{key: item if key == "labels" else _grown(item) for key, item in value.items()}}
 
 
 def _duplicate_keys(_: FaultRule, body: dict[str, Any]) -> bytes:

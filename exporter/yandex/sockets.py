@@ -13,6 +13,7 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import Future
+from http import HTTPStatus
 from typing import Any
 
 import urllib3
@@ -22,6 +23,8 @@ from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.exceptions import ConnectTimeoutError, NameResolutionError, NewConnectionError
 
 _INSTANT = 0.001  # a socket takes 0 for "non-blocking", so the last moment is a little longer
+
+_INFORMATIONAL = range(102, 200)  # all but 100, and 101, after which HTTP is over
 
 _Address = tuple[int, int, int, str, Any]  # what getaddrinfo answers
 
@@ -46,6 +49,10 @@ class _TimedReader(io.RawIOBase):
             self._sock.settimeout(left)
         return self._raw.readinto(buffer)
 
+    def hurry(self, seconds: float) -> None:
+        end = time.monotonic() + seconds
+        self._end = end if self._end is None else min(self._end, end)
+
     def close(self) -> None:
         self._raw.close()
         super().close()
@@ -56,6 +63,25 @@ class _TimedResponse(http.client.HTTPResponse):
         super().__init__(sock, *args, **kwargs)
         # The file made by the base class holds the socket open after a "Connection: close".
         self.fp = io.BufferedReader(_TimedReader(self.fp.detach(), sock))
+
+    def _read_status(self) -> tuple[str, int, str]:
+        """Return the status line, 100 for all that is only informational: the base class passes that over."""
+        version, status, reason = super()._read_status()  # type: ignore[misc]  # typeshed does not know it
+        informational = status in _INFORMATIONAL
+        return version, int(HTTPStatus.CONTINUE) if informational else status, reason
+
+    def hurry(self, seconds: float) -> None:
+        """Let what is left of the answer take no more than so many seconds."""
+        reader = getattr(self.fp, "raw", None)
+        if isinstance(reader, _TimedReader):
+            reader.hurry(seconds)
+
+
+def hurry(answer: urllib3.BaseHTTPResponse, seconds: float) -> None:
+    """Let the rest of an answer take no more than so many seconds, if its timeout leaves as many."""
+    original = getattr(answer, "_original_response", None)
+    if isinstance(original, _TimedResponse):
+        original.hurry(seconds)
 
 
 class Resolver:

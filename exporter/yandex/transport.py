@@ -37,13 +37,14 @@ from exporter.yandex.errors import (
     ServerError,
     refusal,
 )
-from exporter.yandex.sockets import Resolver, TimedAdapter
+from exporter.yandex.sockets import Resolver, TimedAdapter, hurry
 from exporter.yandex.translation import FOREIGN, Failure, causes, http_date, translated
 
 _CHUNK = 64 * 1024
 _INSTANT = 0.001  # seconds; no time at all is no time limit
 _LARGE = 1024 * 1024
 _MAX_ERROR_BODY = 64 * 1024
+_MAX_ERROR_SECONDS = 0.5  # an error's body comes with its head, or is not worth the time
 _FIRST_BACKOFF = 0.2  # seconds; doubles with each attempt
 _PLAIN = re.compile(r"https?://[a-z0-9.-]+(?::[0-9]{1,5})?/[A-Za-z0-9/_.~%?=&+-]*")
 _HEADERS = {"User-Agent": "yc-workflow-exporter", "Accept": "application/json", "Accept-Encoding": "gzip"}
@@ -143,7 +144,7 @@ class Transport:
     def _read(self, answer: requests.Response, request: Request, budget: Budget) -> Response | Failure:
         code = answer.status_code
         if code >= 400:
-            return self._refused(answer, request)
+            return self._refused(answer, request, budget)
         if code != 200:
             return Failure(BadResponse(f"HTTP {code} is no answer of this API", code))
         try:
@@ -168,9 +169,9 @@ class Transport:
             if large:
                 self._decoding.release()
 
-    def _refused(self, answer: requests.Response, request: Request) -> Failure:
+    def _refused(self, answer: requests.Response, request: Request, budget: Budget) -> Failure:
         code = answer.status_code
-        said = _status_message(answer)
+        said = _status_message(answer, budget)
         error = refusal(code, request.clean(f"HTTP {code}: {said}" if said else f"HTTP {code}"))
         again = isinstance(error, RateLimited | ServerError) and code != 501
         after = self._retry_after(answer) if isinstance(error, RateLimited) else 0.0
@@ -252,8 +253,9 @@ def _body(answer: requests.Response, limit: int) -> bytes | None:
     return bytes(body)
 
 
-def _status_message(answer: requests.Response) -> str:
-    """Return what a google.rpc.Status says; the HTTP status stands, whatever the body is."""
+def _status_message(answer: requests.Response, budget: Budget) -> str:
+    """Return what a google.rpc.Status says; the HTTP status stands, whatever the body is or when it comes."""
+    hurry(answer.raw, min(_MAX_ERROR_SECONDS, budget.remaining() / 2))
     try:
         status = json.loads(_body(answer, _MAX_ERROR_BODY) or b"")
     except (*FOREIGN, RecursionError):
