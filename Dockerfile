@@ -1,4 +1,6 @@
-FROM python:3.13-slim AS build
+# A tag by default; a release names it with its digest.
+ARG BASE=python:3.13-slim
+FROM ${BASE} AS build
 WORKDIR /src
 RUN python -m venv /opt/venv
 COPY pyproject.toml ./
@@ -7,9 +9,11 @@ RUN /opt/venv/bin/python -c "import tomllib; print('\n'.join(tomllib.load(open('
  && /opt/venv/bin/pip install --no-cache-dir --requirement requirements.txt
 COPY LICENSE README.md ./
 COPY exporter exporter
-RUN /opt/venv/bin/pip install --no-cache-dir --no-deps .
+# What runs needs no installer.
+RUN /opt/venv/bin/pip install --no-cache-dir --no-deps . \
+ && /opt/venv/bin/python -m pip uninstall --yes --quiet pip
 
-FROM python:3.13-slim
+FROM ${BASE}
 ARG REVISION=unknown
 LABEL org.opencontainers.image.title="yc-workflow-exporter" \
       org.opencontainers.image.licenses="Apache-2.0" \

@@ -4,8 +4,9 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+AUDIT := .venv-audit
 
-.PHONY: help test lint demo dashboards docs golden tools clean
+.PHONY: help test audit lint demo dashboards docs golden tools clean
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST)
@@ -20,6 +21,14 @@ lint: $(STAMP) ## style and types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+audit: $(STAMP) ## known weaknesses of the libraries, the installed ones and the oldest that are allowed
+	@test -x $(AUDIT)/bin/pip-audit || { $(PYTHON) -m venv $(AUDIT) && \
+	  $(AUDIT)/bin/pip install --quiet --disable-pip-version-check pip-audit; }
+	@$(BIN)/pip freeze --disable-pip-version-check --exclude-editable > $(AUDIT)/installed.txt
+	@$(BIN)/python tests/lowest.py > $(AUDIT)/lowest.txt
+	$(AUDIT)/bin/pip-audit --strict --no-deps --disable-pip --requirement $(AUDIT)/installed.txt
+	$(AUDIT)/bin/pip-audit --strict --no-deps --disable-pip --requirement $(AUDIT)/lowest.txt
 
 demo: $(STAMP) ## a simulated cloud, the exporter over it, and Prometheus if there is one
 	@$(BIN)/python prometheus/demo.py
@@ -54,4 +63,4 @@ tools:
 	else echo "The tests need these programs; install them:$$missing"; exit 1; fi
 
 clean: ## remove what was made
-	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) $(AUDIT) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
