@@ -3,6 +3,7 @@
 import logging
 import sys
 import threading
+import weakref
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,7 @@ from exporter.ledger import Ledger
 from exporter.log import OutcomeLog
 from exporter.logformat import configure
 from exporter.outcome import Collection
+from exporter.scraper import Scraper
 from exporter.settings.flags import load
 from exporter.statefile import StateError, StateFile
 from exporter.targets import ExecutionTarget, FolderTarget, Targets, Watched, WorkflowTarget, read_ids
@@ -39,6 +41,34 @@ class Parts:
     runtime: Runtime
     auth: IamAuth
     kept: Kept
+
+
+class AtWork:
+    """The scrapers that may be at work: that of now, and those of before a reload until their last page.
+
+    `_lock` guards `_scrapers` and `_ended`.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._scrapers: weakref.WeakSet[Scraper] = weakref.WeakSet()
+        self._ended = False
+
+    def add(self, scraper: Scraper) -> None:
+        """Take one more; after the end it is ended at once."""
+        with self._lock:
+            self._scrapers.add(scraper)
+            ended = self._ended
+        if ended:
+            scraper.close()
+
+    def end(self) -> None:
+        """End the collections of all, later ones too: each has what was read so far."""
+        with self._lock:
+            self._ended = True
+            scrapers = list(self._scrapers)
+        for scraper in scrapers:
+            scraper.close()
 
 
 class Application:
@@ -68,6 +98,7 @@ class Application:
         self.ledger = _ledger(settings.state.file if counting else None, self.telemetry)
         self._wiring = Wiring(environ, clock, self.telemetry, OutcomeLog(clock), self.ledger)
         self._first = settings
+        self._at_work = AtWork()
         self.parts = self._build(settings, None)
         self.telemetry.reloaded(clock.time())
 
@@ -153,6 +184,7 @@ class Application:
             recent_window=settings.recent_window,
             quota=settings.quota.model_dump(),
         )
+        self._at_work.add(runtime.scraper)
         return Parts(settings, runtime, auth, kept)
 
     def _auth(self, settings: Settings, before: Parts | None) -> IamAuth:
@@ -175,9 +207,13 @@ class Application:
         if now.web != settings.web:
             log.warning("web.listen_address and web.config_file take effect at the next start")
 
+    def hurry(self) -> None:
+        """Let all who wait for the cloud have what was read so far."""
+        self._at_work.end()
+
     def close(self) -> None:
         """End what is under way, and save what is counted."""
-        self.parts.runtime.scraper.close()
+        self.hurry()
         self.ledger.close()
 
 
@@ -227,8 +263,9 @@ def _targets(settings: Settings) -> Targets:
             read_ids(settings.executions_file)
         except (OSError, ValueError) as error:
             reason = error.strerror if isinstance(error, OSError) else error
+            remedy = "correct the path or its permissions; it must be there at the start"
             raise ConfigError(
-                [f"executions_file: {str(settings.executions_file)!r} cannot be read: {reason}"]
+                [f"executions_file: {str(settings.executions_file)!r} cannot be read: {reason}; {remedy}"]
             ) from None
     for label, keys in label_names(settings.labels):
         if len(keys) > 1:

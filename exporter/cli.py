@@ -1,7 +1,8 @@
 """The command line, and the composition root: settings in, objects wired, a subcommand run.
 
 Exit codes: 0 all went well; 1 a target failed (`scrape`, `check --live`), or the output could not be
-written; 2 the configuration or the command line is wrong; 3 the server could not start; 130 Ctrl-C.
+written; 2 the configuration or the command line is wrong; 3 the server could not start; 130 Ctrl-C;
+128 and the number of a second signal, which ends at once what is being ended.
 """
 
 import argparse
@@ -22,7 +23,7 @@ from exporter.config import ConfigError
 from exporter.demo import demo, simulate
 from exporter.outcome import Collection
 from exporter.server import ListenFailed
-from exporter.serving import block_signals, serve, web_config
+from exporter.serving import heed_signals, keep_signals, serve, web_config
 from exporter.settings.arguments import parsed, parser, version
 from exporter.settings.flags import overrides
 from exporter.targets import read_ids
@@ -42,6 +43,8 @@ SCRAPE_INTERVAL = 30.0
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a subcommand and return its exit code."""
     arguments = parsed(argv)
+    if arguments.command in {"check", "scrape", "completion"}:
+        heed_signals()
     out, err = (console.Console(stream, os.environ) for stream in (sys.stdout, sys.stderr))
     try:
         return _run(arguments, os.environ, out)
@@ -64,7 +67,7 @@ def _run(arguments: argparse.Namespace, environ: Mapping[str, str], out: console
         return check(arguments, environ, out)
     if command == "scrape":
         return scrape(arguments, environ)
-    block_signals()
+    keep_signals()
     if command == "demo":
         return demo(arguments, environ, out, version())
     if command == "simulate":

@@ -1,14 +1,17 @@
 """The life of a serving process: listen, reload when told, drain and end."""
 
 import contextlib
+import faulthandler
 import logging
+import os
+import resource
 import signal
 import threading
 from collections.abc import Callable
 
 from exporter.application import Application
 from exporter.config import ConfigError
-from exporter.server import Server
+from exporter.server import ListenFailed, Server
 from exporter.web import LANES, WebApp
 from exporter.webconfig import WebConfigFile
 from exporter.yandex.calls import SystemClock
@@ -18,20 +21,64 @@ log = logging.getLogger(__name__)
 SIGNALS = frozenset({signal.SIGTERM, signal.SIGINT, signal.SIGHUP})
 DRAIN_SECONDS = 5.0
 """How long requests may go on after the signal to end; a second before, they get what there is."""
+FEWEST_FILES = 32
+"""Open files without which no connection can be served and asked for."""
+REMEDY = "correct the path or its permissions"
 
 
-def block_signals() -> None:
-    """Keep the signals for `serve`; to be called before any thread is born, so that all inherit it."""
+def keep_signals() -> None:
+    """Keep the signals for `wait_for_the_end`, and let SIGQUIT tell on standard error where each thread is.
+
+    To be called before any thread is born, so that all inherit it.
+    """
     signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
+    faulthandler.register(signal.SIGQUIT, all_threads=True)
 
 
-def wait_for_the_end(on_reload: Callable[[], None]) -> None:
-    """Wait for SIGTERM or SIGINT; SIGHUP calls `on_reload`. A second one ends the process at once."""
-    while signal.sigwait(SIGNALS) == signal.SIGHUP:
+def heed_signals() -> None:
+    """Let signals end the process, as is usual."""
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
+
+
+def wait_for_the_end(on_reload: Callable[[], None]) -> signal.Signals:
+    """Wait for SIGTERM or SIGINT and return which; SIGHUP calls `on_reload`.
+
+    A second one ends the process at once, with 128 and its number.
+    """
+    while (number := signal.sigwait(SIGNALS)) == signal.SIGHUP:
         on_reload()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, signal.SIG_DFL)
+    for ending in (signal.SIGTERM, signal.SIGINT):
+        # A handler of our own: the default does nothing to the first process of a container.
+        signal.signal(ending, lambda again, _: os._exit(128 + again))
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM, signal.SIGINT})
+    return signal.Signals(number)
+
+
+class Reloads:
+    """Reloads in a thread of its own, so that a signal to end need not wait for one.
+
+    What is asked for while one is under way is one more afterwards, however often it is asked.
+    """
+
+    def __init__(self, reload: Callable[[], None]) -> None:
+        self._reload = reload
+        self._asked = threading.Event()
+        self._thread = threading.Thread(target=self._work, name="reload", daemon=True)
+
+    def start(self) -> None:
+        """Begin to listen."""
+        self._thread.start()
+
+    def ask(self) -> None:
+        """Have the configuration read again, soon."""
+        self._asked.set()
+
+    def _work(self) -> None:
+        while self._asked.wait():
+            self._asked.clear()
+            # Whatever goes wrong is in the log and in a metric, and the old configuration holds.
+            with contextlib.suppress(Exception):
+                self._reload()
 
 
 def web_config(application: Application) -> WebConfigFile | None:
@@ -40,7 +87,9 @@ def web_config(application: Application) -> WebConfigFile | None:
     try:
         return WebConfigFile(path) if path else None
     except OSError as error:
-        raise ConfigError([f"web.config_file: {str(path)!r} cannot be read: {error.strerror}"]) from None
+        raise ConfigError(
+            [f"web.config_file: {str(path)!r} cannot be read: {error.strerror}; {REMEDY}"]
+        ) from None
     except ValueError as error:
         raise ConfigError([f"web.config_file: {error}"]) from None
 
@@ -60,7 +109,8 @@ def serve(application: Application, version: str, tell: Callable[[Server], None]
     )
     listen = application.parts.settings.web.listen_address
     server = Server(app, listen, web_config=web_config(application), lanes=LANES)
-    server.start()
+    reloads = Reloads(application.reload)
+    _begin(server, reloads)
     try:
         watched = application.runtime().watched()
         fields = {
@@ -72,24 +122,34 @@ def serve(application: Application, version: str, tell: Callable[[Server], None]
         }
         log.info("serving", extra={"fields": fields})
         tell(server)
-        wait_for_the_end(lambda: _reload(application))
-        log.info("stopping")
+        number = wait_for_the_end(reloads.ask)
+        log.info("stopping", extra={"fields": {"signal": number.name, "grace_seconds": DRAIN_SECONDS}})
     finally:
         _stop(server, application)
+    log.info("stopped")
     return 0
 
 
-def _reload(application: Application) -> None:
-    """Reload; whatever goes wrong is in the log and in a metric, and the old configuration holds."""
-    with contextlib.suppress(Exception):
-        application.reload()
+def _begin(server: Server, reloads: Reloads) -> None:
+    """Listen; raises ListenFailed, for want of files or threads, too."""
+    files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if files != resource.RLIM_INFINITY and files < FEWEST_FILES:
+        raise ListenFailed(f"only {files} open files are allowed; raise the limit of open files (ulimit -n)")
+    try:
+        reloads.start()
+        server.start()
+    except RuntimeError as error:
+        said = f"{error}; raise the limit of processes and threads (ulimit -u, TasksMax, pids limit)"
+        raise ListenFailed(f"cannot serve: {said}") from None
 
 
 def _stop(server: Server, application: Application) -> None:
     """Let requests end, and when that takes long let them have what has been read so far."""
-    hurry = threading.Timer(DRAIN_SECONDS - 1.0, application.runtime().scraper.close)
+    hurry = threading.Timer(DRAIN_SECONDS - 1.0, application.hurry)
     hurry.daemon = True
-    hurry.start()
+    # Where no thread can be had, nobody is hurried.
+    with contextlib.suppress(RuntimeError):
+        hurry.start()
     server.stop(DRAIN_SECONDS)
     hurry.cancel()
     application.close()

@@ -114,7 +114,8 @@ def _reason(path: Path, error: sqlite3.Error) -> str:
         case sqlite3.SQLITE_READONLY | sqlite3.SQLITE_PERM:
             return unwritable(path)
         case sqlite3.SQLITE_CANTOPEN:
-            what = f"or its -journal cannot be opened; make the folder {path.parent} readable and writable"
+            what = f"or its -journal cannot be opened; make the folder {path.parent} readable and "
+            what += "writable, on a file system that is not read-only"
         case sqlite3.SQLITE_IOERR:
             what = f"or its -journal cannot be read or written ({name}); look at the disk, quotas and limits"
         case _:

@@ -9,6 +9,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import ClassVar
 
+from exporter import files
 from exporter.yandex.models import valid_id
 from exporter.yandex.secrets import one_line, redact
 from exporter.yandex.workflows import Workflow
@@ -90,8 +91,7 @@ def read_ids(path: Path) -> FileContents:
 
     Raises OSError if the file cannot be read and ValueError if it is too large.
     """
-    with path.open("rb") as file:
-        raw = file.read(MAX_FILE_BYTES + 1)
+    raw = files.read(path, MAX_FILE_BYTES)
     if len(raw) > MAX_FILE_BYTES:
         raise ValueError(f"larger than {MAX_FILE_BYTES} bytes")
     ids: dict[str, None] = {}

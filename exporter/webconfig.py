@@ -23,6 +23,7 @@ from typing import Any
 import bcrypt
 import yaml
 
+from exporter import files
 from exporter.strictyaml import StrictLoader
 from exporter.yandex.secrets import one_line
 
@@ -55,6 +56,7 @@ REFUSED_KEYS = {
     "rate_limit": "requests are not limited; remove this key",
 }
 HASH = re.compile(r"(\$2[aby]\$)(?:0[4-9]|[12][0-9]|3[01])(\$[./A-Za-z0-9]{53})")
+MAX_FILE_BYTES = 1024 * 1024
 REMEMBERED_PASSWORDS = 100
 MOST_WAITING = 16
 BCRYPT_SECONDS = 5.0
@@ -109,7 +111,10 @@ def read(path: Path) -> WebConfig:
 
 def _parsed(path: Path) -> Any:
     try:
-        return yaml.load(path.read_text(encoding="utf-8-sig"), StrictLoader)  # noqa: S506  # a safe loader
+        raw = files.read(path, MAX_FILE_BYTES)
+        if len(raw) > MAX_FILE_BYTES:
+            raise ValueError(f"{path}: too large for a web configuration: more than {MAX_FILE_BYTES} bytes")
+        return yaml.load(raw.decode("utf-8-sig"), StrictLoader)  # noqa: S506  # a safe loader
     except UnicodeDecodeError:
         raise ValueError(f"{path}: not UTF-8; save it as UTF-8") from None
     except yaml.YAMLError as error:
@@ -208,7 +213,7 @@ def _context(tls: Tls) -> ssl.SSLContext:
     """Return a context of this reading alone: one that is filled again keeps every CA it ever trusted."""
     for key, file in tls.files.items():
         try:
-            file.open("rb").close()
+            files.read(file, 0)
         except OSError as error:
             said = f"{str(file)!r} cannot be read: {error.strerror}; correct the path or its permissions"
             raise ValueError(f"tls_server_config.{key}: {said}") from None

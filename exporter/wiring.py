@@ -192,7 +192,18 @@ def _proxies(base_url: str) -> dict[str, str]:
     found = requests.utils.get_environ_proxies(base_url)
     proxies = {scheme: url for scheme, url in found.items() if scheme in {"http", "https", "all"}}
     for scheme, url in proxies.items():
-        if urlsplit(url).scheme.startswith("socks"):
-            problem = f"{scheme.upper()}_PROXY: SOCKS is not spoken; name an http:// proxy, or unset it"
-            raise ConfigError([problem])
+        if problem := _proxy_problem(url):
+            raise ConfigError([f"{scheme.upper()}_PROXY: {problem}, or unset it"])
     return proxies
+
+
+def _proxy_problem(url: str) -> str:
+    """Return what is wrong with the address of a proxy, nothing if it can be one; it may hold a password."""
+    try:
+        parts = urlsplit(url if "://" in url else f"http://{url}")
+        known = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        return "not the address of a proxy; write it like http://proxy:3128"
+    if parts.scheme.startswith("socks"):
+        return "SOCKS is not spoken; name an http:// proxy"
+    return "" if known else "not the address of a proxy; write it like http://proxy:3128"

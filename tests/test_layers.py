@@ -42,7 +42,7 @@ ROWS = (
     {"yandex.calls"},
     {"yandex.sockets", "yandex.history"},
     {"yandex.models", "yandex.errors", "strictyaml", "cron"},
-    {"yandex.secrets"},
+    {"yandex.secrets", "files"},
 )
 SETTINGS = (
     {"settings.arguments"},
@@ -56,7 +56,7 @@ SETTINGS = (
     {"settings.addresses", "settings.nearest", "settings.units"},
     {"settings.refusal"},
     {"yandex.models", "strictyaml"},
-    {"yandex.secrets"},
+    {"yandex.secrets", "files"},
 )
 """The rows of the settings, which stand beside the others and know nothing of them but what an ID is."""
 ALONE = {"health": set[str](), "logformat": {"yandex.secrets"}}

@@ -7,6 +7,7 @@ from typing import Any
 
 import yaml
 
+from exporter import files
 from exporter.strictyaml import NotMeant, StrictLoader
 from exporter.yandex.secrets import one_line, redact
 
@@ -102,8 +103,7 @@ def read(path: Path) -> Document:
 
 def _text(path: Path) -> str:
     try:
-        with path.open("rb") as file:
-            raw = file.read(MAX_FILE_BYTES + 1)
+        raw = files.read_once(path, MAX_FILE_BYTES)
         text = "" if len(raw) > MAX_FILE_BYTES else raw.decode("utf-8-sig")
     except OSError as error:
         reason = error.strerror or type(error).__name__

@@ -12,6 +12,7 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
+from exporter import files
 from exporter.yandex.calls import Budget, Clock, Request
 from exporter.yandex.errors import ApiError, AuthFailed
 from exporter.yandex.models import parse_timestamp
@@ -25,6 +26,7 @@ _UNSTATED_LIFE = 3600.0  # of a token whose answer does not say, or not legibly
 _MAX_FILE = 1024 * 1024
 _TOKEN = re.compile(r"[\x21-\x7e]{1,16384}")
 _OAUTH = re.compile(r"y[0-3]_")
+_REMEDY = "correct the path or its permissions"
 _SECONDS = re.compile(r"[0-9]{1,9}")
 
 _Signature = tuple[int, int, int]
@@ -323,10 +325,9 @@ def _check_token(value: str, what: str) -> None:
 
 def _read(path: Path, what: str) -> str:
     try:
-        with path.open("rb") as file:
-            data = file.read(_MAX_FILE + 1)
+        data = files.read(path, _MAX_FILE)
     except OSError as error:
-        raise ValueError(f"{what} {path} cannot be read: {error.strerror}") from None
+        raise ValueError(f"{what} {path} cannot be read: {error.strerror}; {_REMEDY}") from None
     if len(data) > _MAX_FILE:
         raise ValueError(f"{what} {path} is too large to be one")
     try:
