@@ -147,7 +147,9 @@ def _request(head: h11.Request) -> Request:
     names = {name for name, _ in headers}
     if head.http_version not in {b"1.0", b"1.1"}:
         raise Refused(HTTPStatus.HTTP_VERSION_NOT_SUPPORTED)
-    if len(headers) > MOST_HEADERS:
+    # What h11 bounds is a head that is not yet whole.
+    size = len(head.target) + sum(len(name) + len(value) for name, value in headers)
+    if len(headers) > MOST_HEADERS or size > MOST_HEAD_BYTES:
         raise Refused(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
     if b"transfer-encoding" in names and (b"content-length" in names or head.http_version == b"1.0"):
         raise Refused(HTTPStatus.BAD_REQUEST)

@@ -108,8 +108,13 @@ class Reception:
             return
         visit = Visit(self._house, wire, seat, Ends(sock.getsockname()[:2], peer[:2]))
         task = asyncio.get_running_loop().create_task(visit.stay())
-        seat.show_out = task.cancel
         self._visits[task] = visit
+
+        def show_out() -> None:
+            wire.give_up()
+            task.cancel()
+
+        seat.show_out = show_out
 
         # A task that is cancelled before it ever ran has no `finally` that would do this.
         def ended(task: asyncio.Task[None]) -> None:

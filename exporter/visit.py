@@ -17,7 +17,6 @@ from exporter.wire import HANDSHAKE, Wire
 
 log = logging.getLogger(__name__)
 
-LINGER_SECONDS = 1.0
 MOST_LINGERED_BYTES = 1024 * 1024
 HTTPS_ONLY = b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\nThis port speaks HTTPS only.\n"
 BUSY = plain(HTTPStatus.SERVICE_UNAVAILABLE, "Too many requests wait; come back later.", ("Retry-After", "5"))
@@ -69,9 +68,11 @@ class Visit:
                 may_enter = await self._enters()
             if may_enter:
                 await self._converse(deadline)
-            async with asyncio.timeout(LINGER_SECONDS):
+            async with asyncio.timeout(self._house.patience.answer):
                 await self._wire.end(MOST_LINGERED_BYTES)
         except OSError as error:
+            if isinstance(error, TimeoutError):
+                self._wire.give_up()
             fields = {"client": self._ends.theirs[0], "error": str(error) or type(error).__name__}
             log.debug("a connection ended early", extra={"fields": fields})
 

@@ -7,11 +7,12 @@ Each serves the same WSGI application, a page of 100 kB, with as many threads as
 import contextlib
 import importlib
 import os
+import signal
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from http.client import HTTPConnection
 from pathlib import Path
@@ -151,27 +152,32 @@ def tell(line: str) -> None:
     sys.stdout.flush()
 
 
-def compare(name: str) -> None:
-    """Print what one server does."""
+@contextlib.contextmanager
+def served(name: str) -> Iterator[tuple[int, int, float]]:
+    """Serve with one of them; return the port, the process and the seconds until the first answer."""
     port, began = free_port(), time.monotonic()
     environ = os.environ | {"PYTHONPATH": str(Path(__file__).parent.parent)}
     command = [sys.executable, __file__, name, str(port)]
     with subprocess.Popen(command, env=environ, stderr=subprocess.DEVNULL) as process:
         try:
             until(lambda: siege.asked(port), every=0.005)
-            started = time.monotonic() - began
-            pid = family(process.pid)[-1]
-            resident = siege.Footprint.of(pid).resident / 1024
-            speed, cpu = in_peace(port, pid)
-            tell(f"{name}: start {started:.2f} s, {resident:.0f} MB, {speed:.0f}/s, {cpu:.2f} ms of CPU")
-            for attack in ATTACKS:
-                with siege.under_attack(port, attack, SIZE):
-                    report = siege.observed(port, pid, ATTACK_SECONDS, pause=0.05)
-                tell(f"| {name} | {attack} | {report.said()} |")
+            yield port, family(process.pid)[-1], time.monotonic() - began
         finally:
             for pid in reversed(family(process.pid)):
                 with contextlib.suppress(ProcessLookupError):
-                    os.kill(pid, 9)
+                    os.kill(pid, signal.SIGKILL)
+
+
+def compare(name: str) -> None:
+    """Print what one server does, a new one for each attack."""
+    with served(name) as (port, pid, started):
+        resident = siege.Footprint.of(pid).resident / 1024
+        speed, cpu = in_peace(port, pid)
+        tell(f"{name}: start {started:.2f} s, {resident:.0f} MB, {speed:.0f}/s, {cpu:.2f} ms of CPU")
+    for attack in ATTACKS:
+        with served(name) as (port, pid, _), siege.under_attack(port, attack, SIZE):
+            report = siege.observed(port, pid, ATTACK_SECONDS, pause=0.05)
+        tell(f"| {name} | {attack} | {report.said()} |")
 
 
 if __name__ == "__main__":

@@ -217,10 +217,10 @@ def asked(port: int, said: bytes = LAST, context: ssl.SSLContext | None = None) 
         sock = context.wrap_socket(plain, server_hostname="127.0.0.1") if context else plain
         with sock:
             sock.sendall(said)
-            heard = b""
+            heard = bytearray()
             while more := sock.recv(65536):
                 heard += more
-            return heard
+            return bytes(heard)
 
 
 def observed(

@@ -82,10 +82,10 @@ def connected(port: int, said: bytes = b"", timeout: float = 5.0) -> socket.sock
 
 def said_until_closed(sock: socket.socket) -> bytes:
     """Return all that the other side says before it closes; fails when that takes too long."""
-    heard = b""
+    heard = bytearray()
     while more := sock.recv(65536):
         heard += more
-    return heard
+    return bytes(heard)
 
 
 def served_certificate(port: int) -> bytes:
