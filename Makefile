@@ -5,8 +5,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 AUDIT := .venv-audit
+SERVERS := .venv-servers
 
-.PHONY: help test audit lint demo dashboards docs golden tools clean
+.PHONY: help test audit lint demo dashboards docs golden siege servers tools clean
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST)
@@ -42,6 +43,14 @@ docs: $(STAMP) ## write the tables of the README anew
 golden: $(STAMP) ## write the golden pages anew
 	GOLDEN=write $(BIN)/pytest -q tests/test_collector.py
 
+siege: $(STAMP) ## the attacks of the tests, with a thousand attackers
+	SIEGE_SIZE=1000 SIEGE_SECONDS=5 $(BIN)/pytest -q tests/test_siege.py
+
+servers: ## servers compared, in peace and under attack: the figures of the README
+	@test -x $(SERVERS)/bin/python || $(PYTHON) -m venv $(SERVERS)
+	@$(SERVERS)/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[servers]'
+	$(SERVERS)/bin/python tests/servers.py
+
 $(STAMP): pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	  { echo "Python 3.11 or newer is needed; name one: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 1; }
@@ -63,4 +72,4 @@ tools:
 	else echo "The tests need these programs; install them:$$missing"; exit 1; fi
 
 clean: ## remove what was made
-	rm -rf $(VENV) $(AUDIT) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) $(SERVERS) $(AUDIT) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
