@@ -4,6 +4,8 @@ import contextlib
 import logging
 import select
 import socket
+import subprocess
+import sys
 import threading
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
@@ -11,6 +13,7 @@ from pathlib import Path
 from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
 import pytest
+from siege import Footprint
 from test_server import app, connected, said_until_closed, serving, tls_file
 
 from exporter.server import Server
@@ -271,3 +274,36 @@ def test_a_second_stop_is_harmless_and_nothing_is_left() -> None:
 def test_a_server_that_never_started_can_be_stopped() -> None:
     """As after a failed start."""
     Server(seen, ["127.0.0.1:0"]).stop(1.0)
+
+
+def test_no_file_left_for_a_client_is_no_reason_to_spin_or_to_end() -> None:
+    """The limit is below what the server was told: it makes room, says so once, and goes on."""
+    program = """
+import logging, resource, sys, threading
+resource.setrlimit(resource.RLIMIT_NOFILE, (40, 40))
+logging.basicConfig(format="%(levelname)s", stream=sys.stdout)
+from exporter.server import Server
+def app(environ, start_response):
+    start_response("200 OK", [("Content-Length", "4")])
+    return [b"here"]
+server = Server(app, ["127.0.0.1:0"], connections=500)
+server.start()
+print(server.addresses[0][1], flush=True)
+sys.stdin.read()
+server.stop(0.0)
+"""
+    with (
+        subprocess.Popen(
+            [sys.executable, "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        ) as process,
+        ExitStack() as stack,
+    ):
+        assert process.stdout is not None
+        port = int(process.stdout.readline())
+        for _ in range(60):
+            stack.enter_context(connected(port))
+        for _ in range(3):
+            assert answered(port, HEAD + CLOSE).endswith(b"\r\n\r\nhere")
+        assert Footprint.of(process.pid).cpu < 2.0
+        said, _ = process.communicate(timeout=20)
+    assert (process.returncode, said) == (0, "WARNING\n")
