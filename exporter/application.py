@@ -121,6 +121,7 @@ class Application:
                 )
                 raise
             self.parts = parts
+            before.runtime.scraper.release()
             parts.kept.discovery.keep(folder.id for folder in parts.settings.folders)
             parts.kept.ask_missing_again()
             if parts.settings.history != before.settings.history:

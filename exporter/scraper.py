@@ -32,7 +32,7 @@ class Scraper:
 
     At most `concurrency` calls are under way, those of probes at most half of them, so that no probe
     keeps the scrape waiting. Each call ends with its budget. Where one collection needs several turns,
-    others have theirs in between.
+    others have theirs in between. `release` closes the connections that are kept.
 
     `_lock` guards `_joinable`, `_flights`, `_closed`, `_refusal` and `_latest`.
     """
@@ -46,12 +46,14 @@ class Scraper:
         *,
         concurrency: int,
         observe: Sequence[Callable[[Collection], None]] = (),
+        release: Callable[[], None] = lambda: None,
     ) -> None:
         self._executions = executions
         self._workflows = workflows
         self._folders = folders
         self._clock = clock
         self._observe = tuple(observe)
+        self._release = release
         self._calls = Turns(concurrency)
         self._scrapes = Workers(concurrency)
         self._probes = Workers(max(1, concurrency // 2))
@@ -94,6 +96,11 @@ class Scraper:
             flight.close()
         self._scrapes.close()
         self._probes.close()
+        self.release()
+
+    def release(self) -> None:
+        """Let go of what is kept for later collections, of which there will be few or none."""
+        self._release()
 
     def _join(self, key: _Key, budget: Budget) -> tuple[Flight, bool]:
         """Return the flight of these targets if it leaves us our time, else a new one."""

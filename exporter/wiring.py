@@ -102,6 +102,7 @@ class Wiring:
             self._clock,
             concurrency=settings.api.concurrency,
             observe=(self._telemetry.collected, self._log.collected),
+            release=transport.close,
         )
 
     def _workflows(

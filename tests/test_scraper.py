@@ -137,12 +137,12 @@ def test_a_history_that_stalls_costs_its_steps_only(cloud: Simulator) -> None:
 
 
 def test_a_history_that_is_refused_is_refused_for_all(cloud: Simulator) -> None:
-    """After a 401 no more histories are asked for; what was read of the executions stays."""
+    """After a second 401 no more histories are asked for; what was read of the executions stays."""
     cloud.faults.add(FaultRule(Fault.STATUS, method="Execution.GetHistory", code=401))
     collection = collect(scraper(cloud, max_steps=5, concurrency=1), TARGETS, PATIENT)
     assert read(collection) == len(TARGETS)
     assert {o.reason for o in collection.executions} == {"unauthorized"}
-    assert cloud.count("Execution.GetHistory") == 1
+    assert cloud.count("Execution.GetHistory") == 2
 
 
 def test_a_refused_probe_does_not_hold_up_the_scrape(cloud: Simulator) -> None:

@@ -3,7 +3,7 @@
 import json
 import os
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -288,6 +288,8 @@ class WorkloadIdentity:
 
 def _ask(transport: Transport, request: Request, budget: Budget, purpose: str) -> dict[str, Any]:
     """Return the JSON object that answers; raises AuthFailed that says what the token was for."""
+    # One call in hours needs no connection that is kept.
+    request = replace(request, headers=(*request.headers, ("Connection", "close")))
     try:
         body = transport.send(request, budget).body
     except ApiError as error:

@@ -44,6 +44,9 @@ def translated(chain: list[BaseException], request: Request, timed_out: type[Api
     what = request.clean(f"{host}: {said or type(chain[-1]).__name__}")
     if any(map(_is_timeout, chain)):
         return Failure(timed_out(request.clean(f"{host}: no complete answer in time")))
+    if any(isinstance(e, ssl.SSLEOFError | ssl.SSLZeroReturnError) for e in chain):
+        # Who hangs up in the middle of TLS says nothing of trust.
+        return Failure(Unreachable(what), again=True)
     if any(isinstance(e, ssl.SSLError | urllib3.exceptions.SSLError) for e in chain):
         certificate = any(isinstance(e, ssl.SSLCertVerificationError) for e in chain)
         return Failure(TlsFailed(what), again=not certificate)

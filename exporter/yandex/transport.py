@@ -95,6 +95,10 @@ class Transport:
             self._clock.sleep(pause)
         raise error
 
+    def close(self) -> None:
+        """Close the connections that are kept; those of calls under way when these end."""
+        self._session.close()
+
     def _backoff(self, attempt: int) -> float:
         return _FIRST_BACKOFF * 2.0**attempt * (0.5 + self._jitter.random())
 
