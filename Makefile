@@ -7,7 +7,7 @@ STAMP := $(VENV)/.installed
 AUDIT := .venv-audit
 SERVERS := .venv-servers
 
-.PHONY: help test audit lint demo dashboards docs golden siege servers tools clean
+.PHONY: help test audit lint demo dashboards docs golden faults siege servers tools clean
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST)
@@ -42,6 +42,9 @@ docs: $(STAMP) ## write the tables of the README anew
 
 golden: $(STAMP) ## write the golden pages anew
 	GOLDEN=write $(BIN)/pytest -q tests/test_collector.py
+
+faults: $(STAMP) ## hundreds of mixtures of faults, and every field of every type
+	FAULTS=all $(BIN)/pytest -q -n 3 --dist load tests/test_faults*.py
 
 siege: $(STAMP) ## the attacks of the tests, with a thousand attackers
 	SIEGE_SIZE=1000 SIEGE_SECONDS=5 $(BIN)/pytest -q tests/test_siege.py
