@@ -38,8 +38,9 @@ class _Queue:
     working: int = 0
 
     @property
-    def may_begin(self) -> bool:
-        return self.waiting > 0 and self.working < self.lane.most
+    def may_begin(self) -> int:
+        """How many more may be worked on now."""
+        return min(self.waiting, self.lane.most - self.working)
 
     def add(self, task: Task, places: int) -> Task | None:
         """Add a task; return the one that there is no place for: this, or the last of who has most."""
@@ -109,13 +110,14 @@ class Crew:
 
     def _has_threads(self) -> bool:
         """Say whether a thread will come for one task more; where none is free, a new one is called."""
-        eager = sum(queue.waiting for queue in self._queues.values() if queue.may_begin)
-        if self._free <= eager and len(self._threads) < self._size:
+        others = sum(queue.may_begin for queue in self._queues.values())
+        if self._free <= others and len(self._threads) < self._size:
             thread = threading.Thread(target=self._work, name="serve", daemon=True)
             # Where the system gives no more threads, those that are there have to do.
             with contextlib.suppress(RuntimeError):
                 thread.start()
                 self._threads.add(thread)
+                self._free += 1
         return bool(self._threads)
 
     def _work(self) -> None:
@@ -124,11 +126,11 @@ class Crew:
             task.do()
             with self._changed:
                 queue.working -= 1
+                self._free += 1
 
     def _next(self) -> tuple[_Queue, Task] | None:
         """Return the task whose turn it is; None when this thread is not needed any more."""
         with self._changed:
-            self._free += 1
             queue = self._changed.wait_for(lambda: self._closed or self._turn(), self._idle)
             self._free -= 1
             if self._closed or not isinstance(queue, _Queue):

@@ -101,12 +101,12 @@ class Reception:
             log.warning("cannot accept connections; raise the limit of open files", extra={"fields": fields})
 
     def _receive(self, sock: socket.socket, peer: tuple[str, int]) -> None:
-        wire = Wire(sock)
+        wire, ends = Wire(sock), Ends(sock.getsockname()[:2], peer[:2])
         seat = Seat()
         if not self._house.seats.take(seat):
             wire.say_and_close(FULL)
             return
-        visit = Visit(self._house, wire, seat, Ends(sock.getsockname()[:2], peer[:2]))
+        visit = Visit(self._house, wire, seat, ends)
         task = asyncio.get_running_loop().create_task(visit.stay())
         self._visits[task] = visit
 

@@ -53,8 +53,6 @@ def test_clients_have_their_turns_one_after_the_other() -> None:
     crew = Crew(1)
     crew.take(book.task("held", lane=Lane("wide", 1)))
     assert book.begun.acquire(timeout=10)
-    few = Crew(2)
-    end(few)
     for name in ("a1", "b1"):
         crew.take(book.task(name, name[0]))
     book.gate.set()
@@ -105,6 +103,20 @@ def test_threads_are_born_when_needed_and_end_when_they_are_not() -> None:
     assert until(lambda: len(book.done) == 6 and threading.active_count() == before)
     crew.take(book.task("again"))
     assert until(lambda: book.done[-1] == "again")
+    end(crew)
+
+
+def test_no_thread_is_born_for_what_may_not_begin() -> None:
+    """A flood in a narrow lane costs a thread, and one that waits for others."""
+    before = threading.active_count()
+    book = Book()
+    crew = Crew(10)
+    for number in range(10):
+        crew.take(book.task(f"held {number}", lane=NARROW))
+    assert book.begun.acquire(timeout=10)
+    assert threading.active_count() <= before + 2
+    book.gate.set()
+    assert until(lambda: len(book.done) == 10)
     end(crew)
 
 
