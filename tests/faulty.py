@@ -351,3 +351,8 @@ ROWS: Mapping[str, Row] = {
     "chunks": row(Fault.CHUNKED),
 }
 """Each fault with reason, code and number of calls as the contract has them, whichever call it befalls."""
+GROUPS = {
+    reason or "no harm": [name for name, row in ROWS.items() if row.reason == reason]
+    for reason in sorted({row.reason for row in ROWS.values()})
+}
+"""The faults by the reason that they are counted under: each group befalls one world, one after another."""

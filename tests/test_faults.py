@@ -10,6 +10,7 @@ from faulty import (
     BAD,
     BUDGET,
     FEW_SECONDS,
+    GROUPS,
     LATER,
     MUCH_LATER,
     ROWS,
@@ -129,13 +130,6 @@ CASES = {
         "Execution.GetHistory", f"flow-{BAD}-f{{}}", None, None, STEP_COUNTS, lasting=STEP_COUNTS
     ),
 }  # fmt: skip
-
-
-GROUPS = {
-    reason or "no harm": [name for name, row in ROWS.items() if row.reason == reason]
-    for reason in sorted({row.reason for row in ROWS.values()})
-}
-"""The faults by the reason that they are counted under: each group befalls one world, one after another."""
 
 
 @pytest.fixture(scope="module")

@@ -217,6 +217,7 @@ WRONG: dict[str, tuple[Callable[[Authority], Greeting], str]] = {
     "no TLS but HTTP": (lambda _: says(b"HTTP/1.1 400 Bad Request\r\n\r\n"), "tls"),
     "an alert": (lambda _: says(b"\x15\x03\x03\x00\x02\x02\x28"), "tls"),
     "a handshake that stalls": (lambda _: silent, "timeout"),
+    "a handshake that is heard and not answered": (lambda _: says(b""), "connection"),
     "a port that hangs up": (lambda _: lambda sock: sock.close(), "connection"),
 }
 

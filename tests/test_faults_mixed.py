@@ -1,4 +1,4 @@
-"""Faults that come and go in any mixture over a cloud that lives: in the end what was counted is the truth."""
+"""Faults that come and go in any mixture over a cloud that lives: what was counted in the end is true."""
 
 import os
 import random

@@ -9,7 +9,20 @@ from typing import Any
 import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
-from faulty import BUDGET, FEW_SECONDS, LATER, ROWS, SECONDS, TWIN, Door, Halves, Page, QuickClock, Subject
+from faulty import (
+    BUDGET,
+    FEW_SECONDS,
+    GROUPS,
+    LATER,
+    ROWS,
+    SECONDS,
+    TWIN,
+    Door,
+    Halves,
+    Page,
+    QuickClock,
+    Subject,
+)
 
 from exporter.simulator import Fault, FaultRule, Simulator
 
@@ -17,10 +30,6 @@ TARGETS = 8
 """How many targets are asked for before anything has been read: two executions, two that ended, and so on."""
 LIFE = 600.0
 WAYS = ("Iam.CreateToken", "Metadata.Token", "OAuth.Token")
-GROUPS = {
-    reason or "no harm": [name for name, row in ROWS.items() if row.reason == reason]
-    for reason in sorted({row.reason for row in ROWS.values()})
-}
 
 
 @pytest.fixture(scope="module")

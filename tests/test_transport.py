@@ -488,3 +488,51 @@ def test_the_body_of_a_redirect_is_not_read(location: str) -> None:
         assert sender.fails(wire.url) == ("bad_response", 302)
         stop.set()
     assert time.monotonic() - began < 4
+
+
+def test_the_status_of_an_error_is_not_kept_waiting_by_its_body() -> None:
+    """Half of a body that never ends costs half a second at most, and half of what is left of the budget."""
+    half = b"HTTP/1.1 501 Said\r\nContent-Length: 100\r\n\r\n{"
+    stop = threading.Event()
+    with serving(drips(half, b" ", stop)) as wire:
+        began = time.monotonic()
+        assert Sender(clock=SystemClock()).fails(wire.url) == ("server_error", 501)
+        assert time.monotonic() - began < 2.0
+        assert Sender(clock=SystemClock()).fails(wire.url, 0.4) == ("server_error", 501)
+        stop.set()
+
+
+@pytest.mark.parametrize("code", [100, 102, 103, 199])
+def test_what_is_only_informational_is_passed_over(code: int) -> None:
+    """Any number of them may come before the answer, with headers of their own."""
+    hint = f"HTTP/1.1 {code} Hint\r\nLink: </x>\r\n\r\n".encode()
+    with serving(says(hint * 3 + answer(200, {"a": 1}))) as wire:
+        assert Sender().send(wire.url).body == {"a": 1}
+
+
+def test_hints_without_end_end_with_the_time() -> None:
+    """They are no answer."""
+    stop = threading.Event()
+    hint = b"HTTP/1.1 103 Hint\r\n\r\n"
+    with serving(drips(hint, hint, stop)) as wire:
+        assert Sender(limits(timeout=0.3)).fails(wire.url) == ("timeout", 0)
+        stop.set()
+
+
+def test_no_connection_is_left_after_the_end() -> None:
+    """What was kept is closed at once; a call that comes later has a connection of its own."""
+    ended = threading.Event()
+
+    def reply(sock: socket.socket, _: bytes) -> None:
+        sock.sendall(answer(200, {}))
+        if not sock.recv(1):
+            ended.set()
+
+    with serving(reply) as wire:
+        sender = Sender()
+        sender.send(wire.url)
+        assert not ended.is_set()
+        sender.transport.close()
+        assert ended.wait(5)
+        assert sender.send(wire.url).body == {}
+        sender.transport.close()
