@@ -66,7 +66,10 @@ class Reception:
             asyncio.get_running_loop().add_reader(listener, self._accept, listener)
 
     def _accept(self, listener: socket.socket) -> None:
-        """Accept who waits, but not so many at a time that those who are here have to wait."""
+        """Accept who waits, but not so many at a time that those who are here have to wait.
+
+        When the seats are taken it is one: whom he costs his seat has to be gone before the next.
+        """
         for _ in range(ACCEPTED_AT_ONCE):
             if self._house.seats.are_fresh:
                 self._pause(listener)
@@ -83,6 +86,8 @@ class Reception:
                 log.debug("a client went before he was accepted", extra={"fields": {"error": str(error)}})
             else:
                 self._receive(sock, peer)
+                if self._house.seats.are_taken:
+                    return
 
     def _pause(self, listener: socket.socket) -> None:
         """Come back later: who waits to be accepted would otherwise be reported all the time."""

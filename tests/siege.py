@@ -19,7 +19,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 TICK_SECONDS = 0.1
-PATIENCE_SECONDS = 5.0
+PATIENCE_SECONDS = 10.0
 GET = b"GET /metrics HTTP/1.1\r\nHost: a\r\n\r\n"
 LAST = b"GET /metrics HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
 HEALTHY = b"GET /-/healthy HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"

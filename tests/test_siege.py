@@ -129,7 +129,7 @@ def test_a_low_limit_of_open_files_neither_ends_nor_starves_it(cloud: Simulator,
         port = port_of(address)
         assert processes.until(lambda: siege.asked(port))
         before = Footprint.of(process.pid).cpu
-        with siege.under_attack(port, "idle", SIZE):
+        with siege.under_attack(port, "idle", 150):
             report = siege.observed(port, process.pid, SECONDS)
             page = siege.asked(port).decode()
         assert report.failures == []
