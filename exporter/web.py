@@ -18,6 +18,7 @@ from exporter.crew import Lane
 from exporter.outcome import Collection
 from exporter.scraper import Scraper
 from exporter.targets import ExecutionTarget, Watched, WorkflowTarget
+from exporter.workers import Turns
 from exporter.yandex.calls import Authorizer, Budget, CallRecord, Clock
 from exporter.yandex.errors import ApiError
 from exporter.yandex.models import valid_id
@@ -27,6 +28,7 @@ log = logging.getLogger(__name__)
 
 MINIMUM_SECONDS = 0.1
 READY_SECONDS = 2.0
+TURN_SECONDS = 5.0
 STALE_SECONDS = 30.0
 SCRAPES, PROBES, READINESS = Lane("scrapes", 64), Lane("probes", 96), Lane("readiness", 4)
 LANES = {"/": SCRAPES, "/metrics": SCRAPES, "/sd": SCRAPES, "/probe": PROBES, "/-/ready": READINESS}
@@ -122,6 +124,7 @@ class WebApp:
         self._lock = threading.Lock()
         self._ready: Runtime | None = None
         self._rendering = 0.0
+        self._turns = Turns(1)
         self._routes: dict[str, Callable[[WSGIEnvironment], Answer]] = {
             "/": self._landing,
             "/metrics": self._metrics,
@@ -178,10 +181,16 @@ class WebApp:
         if environ.get("QUERY_STRING"):
             return _exposition(registry, environ)
         collect()
-        began = self._clock.monotonic()
-        answer = _exposition(registry, environ)
-        with self._lock:
-            self._rendering = self._clock.monotonic() - began
+        # Pages are made of CPU: many at once take as long and keep the server from its clients.
+        has_turn = self._turns.acquire(TURN_SECONDS)
+        try:
+            began = self._clock.monotonic()
+            answer = _exposition(registry, environ)
+            with self._lock:
+                self._rendering = self._clock.monotonic() - began
+        finally:
+            if has_turn:
+                self._turns.release()
         return answer
 
     def _probe(self, environ: WSGIEnvironment) -> Answer:

@@ -3,7 +3,10 @@
 import gzip
 import io
 import json
+import threading
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Any
 from urllib.parse import quote, urlencode
@@ -14,6 +17,7 @@ import pytest
 from conftest import ToldClock
 from prometheus_client import CollectorRegistry
 from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
 from test_failures import scraper
 
 from exporter.collector import ExecutionsCollector, ProbeCollector
@@ -235,6 +239,31 @@ def test_a_page_that_takes_long_to_make_shortens_the_next_collection(home: Site)
     for _ in range(2):
         assert ask(app, "/metrics", x_prometheus_scrape_timeout_seconds="5").code == 200
     assert allowed == [4.5, 3.0]
+
+
+def test_pages_are_made_one_after_the_other(home: Site) -> None:
+    """What was read for both at once is written for one, then for the other."""
+    together, met = threading.Barrier(2), list[str]()
+
+    class Meeting(Collector):
+        def describe(self) -> Iterable[Metric]:
+            return ()
+
+        def collect(self) -> Iterator[Metric]:
+            with suppress(threading.BrokenBarrierError):
+                together.wait(0.3)
+                met.append("two pages are made at once")
+            return iter(())
+
+    def registry(_: Runtime, __: Callable[[], Collection]) -> CollectorRegistry:
+        made = CollectorRegistry()
+        made.register(Meeting())
+        return made
+
+    app = home.app(registry)
+    with ThreadPoolExecutor(2) as beside:
+        codes = [reply.code for reply in beside.map(lambda _: ask(app, "/metrics"), range(2))]
+    assert (codes, met) == ([200, 200], [])
 
 
 @pytest.mark.parametrize("url", PAGES)
