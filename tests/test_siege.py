@@ -17,8 +17,8 @@ from test_server import certificate
 
 from exporter.simulator import Fault, FaultRule, Simulator
 
-SIZE = int(os.environ.get("SIEGE_SIZE", "150"))
-SECONDS = float(os.environ.get("SIEGE_SECONDS", "0.6"))
+SIZE = int(os.environ.get("SIEGE_SIZE", "100"))
+SECONDS = float(os.environ.get("SIEGE_SECONDS", "0.3"))
 EXECUTIONS = 20
 CONCURRENCY = 32
 MOST_WAITING = 300
