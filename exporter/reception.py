@@ -71,7 +71,7 @@ class Reception:
         When the seats are taken it is one: whom he costs his seat has to be gone before the next.
         """
         for _ in range(ACCEPTED_AT_ONCE):
-            if self._house.seats.are_fresh:
+            if self._house.seats.are_firm:
                 self._pause(listener)
                 return
             try:

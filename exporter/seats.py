@@ -45,10 +45,10 @@ class Seats:
         return len(self) >= self._most
 
     @property
-    def are_fresh(self) -> bool:
-        """Whether all are taken, and everybody that we wait for has had less than his moment."""
+    def are_firm(self) -> bool:
+        """Whether all are taken and nobody can be shown out: we work for him, or he had no moment yet."""
         oldest = next(iter(self._waiting), None)
-        return self.are_taken and oldest is not None and self._clock() - oldest.since < MOMENT_SECONDS
+        return self.are_taken and (oldest is None or self._clock() - oldest.since < MOMENT_SECONDS)
 
     def take(self, seat: Seat) -> bool:
         """Give a seat, at the cost of the client that has waited longest; False when all are worked for."""

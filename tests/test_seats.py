@@ -28,7 +28,8 @@ def test_nobody_makes_room_while_all_are_worked_for(told_clock: ToldClock) -> No
     for client in clients[:2]:
         seats.take(client)
         seats.work(client)
-    assert not seats.take(clients[2])
+    told_clock.now += MOMENT_SECONDS
+    assert (seats.are_firm, seats.take(clients[2])) == (True, False)
     assert (gone, len(seats)) == ([], 2)
 
 
@@ -36,11 +37,11 @@ def test_everybody_has_his_moment(told_clock: ToldClock) -> None:
     """Until it is over, the next has to wait outside."""
     seats, clients, _ = house(told_clock)
     seats.take(clients[0])
-    fresh = [seats.are_fresh]
+    fresh = [seats.are_firm]
     seats.take(clients[1])
-    fresh.append(seats.are_fresh)
+    fresh.append(seats.are_firm)
     told_clock.now += MOMENT_SECONDS
-    fresh.append(seats.are_fresh)
+    fresh.append(seats.are_firm)
     assert fresh == [False, True, False]
 
 
