@@ -17,7 +17,6 @@ ACCEPTED_AT_ONCE = 64
 PAUSE_SECONDS = 0.05
 SHOWN_OUT_AT_ONCE = 8
 WARN_SECONDS = 60.0
-FULL = b"HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\nRetry-After: 5\r\n\r\nToo many wait.\n"
 EXHAUSTED = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
 
 
@@ -108,9 +107,7 @@ class Reception:
     def _receive(self, sock: socket.socket, peer: tuple[str, int]) -> None:
         wire, ends = Wire(sock), Ends(sock.getsockname()[:2], peer[:2])
         seat = Seat()
-        if not self._house.seats.take(seat):
-            wire.say_and_close(FULL)
-            return
+        self._house.seats.take(seat)
         visit = Visit(self._house, wire, seat, ends)
         task = asyncio.get_running_loop().create_task(visit.stay())
         self._visits[task] = visit

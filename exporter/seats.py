@@ -50,13 +50,12 @@ class Seats:
         oldest = next(iter(self._waiting), None)
         return self.are_taken and (oldest is None or self._clock() - oldest.since < MOMENT_SECONDS)
 
-    def take(self, seat: Seat) -> bool:
-        """Give a seat, at the cost of the client that has waited longest; False when all are worked for."""
-        if self.are_taken and not self.show_one_out():
-            return False
+    def take(self, seat: Seat) -> None:
+        """Give a seat, where all are taken at the cost of the client that has waited longest."""
+        if self.are_taken:
+            self.show_one_out()
         seat.since = self._clock()
         self._waiting[seat] = None
-        return True
 
     def show_one_out(self) -> bool:
         """Show out the client that has waited longest; False when none waits."""

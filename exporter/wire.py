@@ -86,13 +86,6 @@ class Wire:
         while most > 0 and (heard := await self._until_done(lambda: socket.socket.recv(self._sock, CHUNK))):
             most -= len(heard)
 
-    def say_and_close(self, data: bytes) -> None:
-        """Say what can be said without waiting, and close."""
-        with contextlib.suppress(OSError):
-            self._sock.send(data)
-            self._sock.recv(CHUNK)
-        self.close()
-
     def give_up(self) -> None:
         """Let the coming close throw away what the client has not taken: the system keeps it for minutes."""
         with contextlib.suppress(OSError, ValueError):
