@@ -27,6 +27,9 @@ def guarded(app: WSGIApplication, web_config: WebConfigFile | None) -> WSGIAppli
         admission = web_config.admits(_credentials(environ.get("HTTP_AUTHORIZATION", "")))
         if admission is Admission.GRANTED:
             return app(environ, start)
+        if admission is Admission.TOO_MANY:
+            retry = ("Retry-After", str(web_config.retry_after))
+            return _turned_away(environ, start, "429 Too Many Requests", retry)
         if admission is Admission.LATER:
             return _turned_away(environ, start, "503 Service Unavailable", RETRY)
         return _turned_away(environ, start, "401 Unauthorized", REALM)

@@ -1,75 +1,31 @@
-"""The web configuration file: TLS, users and headers of the exporter's own door.
+"""The door by the web configuration file, which is read again when it changes: who may come in, how often."""
 
-The format is that of Prometheus' exporter-toolkit (its docs/web-configuration.md). What Python cannot do
-is refused with the reason.
-"""
-
-import difflib
 import enum
 import hashlib
 import hmac
 import logging
+import math
 import os
-import re
 import ssl
 import threading
+import time
 from collections import OrderedDict
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import bcrypt
-import yaml
 
-from exporter import files
-from exporter.strictyaml import StrictLoader
-from exporter.yandex.secrets import one_line
+from exporter.webfile import RateLimit, read
+from exporter.webtls import Tls, admitted, context_of
 
 log = logging.getLogger(__name__)
 
-VERSIONS = {"TLS12": ssl.TLSVersion.TLSv1_2, "TLS13": ssl.TLSVersion.TLSv1_3}
-CLIENT_AUTH = {
-    "NoClientCert": ssl.CERT_NONE,
-    "RequestClientCert": ssl.CERT_NONE,
-    "VerifyClientCertIfGiven": ssl.CERT_OPTIONAL,
-    "RequireAndVerifyClientCert": ssl.CERT_REQUIRED,
-}
-HEADERS = {
-    "Content-Security-Policy": None,
-    "Strict-Transport-Security": None,
-    "X-Content-Type-Options": ("nosniff",),
-    "X-Frame-Options": ("deny", "sameorigin"),
-    "X-XSS-Protection": None,
-}
-TOP_KEYS = {"tls_server_config", "http_server_config", "basic_auth_users"}
-TLS_KEYS = {"cert_file", "key_file", "client_ca_file", "client_auth_type", "min_version", "max_version"}
-REFUSED_KEYS = {
-    "cert": "inline certificates are not taken; use cert_file",
-    "key": "inline keys are not taken; use key_file",
-    "client_ca": "inline certificates are not taken; use client_ca_file",
-    "cipher_suites": "the cipher suites are Python's own; remove this key",
-    "prefer_server_cipher_suites": "the order is Python's own; remove this key",
-    "curve_preferences": "the curves are Python's own; remove this key",
-    "client_allowed_sans": "the names in client certificates are not checked; remove this key",
-    "rate_limit": "requests are not limited; remove this key",
-}
-HASH = re.compile(r"(\$2[aby]\$)(?:0[4-9]|[12][0-9]|3[01])(\$[./A-Za-z0-9]{53})")
-MAX_FILE_BYTES = 1024 * 1024
 REMEMBERED_PASSWORDS = 100
 MOST_WAITING = 16
 BCRYPT_SECONDS = 5.0
-
-
-@dataclass(frozen=True, slots=True)
-class Tls:
-    """What tls_server_config says; the files by the keys that name them."""
-
-    files: Mapping[str, Path]
-    client_auth: ssl.VerifyMode
-    minimum: ssl.TLSVersion
-    maximum: ssl.TLSVersion
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,10 +36,11 @@ class WebConfig:
     context: ssl.SSLContext | None = None
     headers: tuple[tuple[str, str], ...] = ()
     users: Mapping[str, bytes] = field(default_factory=dict, repr=False)
+    rate_limit: RateLimit | None = None
 
     def admits_peer(self, certificate: Mapping[str, Any] | None) -> bool:
         """Say whether a client may connect; `certificate` is what `getpeercert` returns of a verified one."""
-        return self.tls is None or certificate is not None or self.tls.client_auth is not ssl.CERT_REQUIRED
+        return self.tls is None or admitted(self.tls, certificate)
 
 
 class Admission(enum.Enum):
@@ -92,163 +49,54 @@ class Admission(enum.Enum):
     GRANTED = enum.auto()
     REFUSED = enum.auto()
     LATER = enum.auto()
+    TOO_MANY = enum.auto()
 
 
-def read(path: Path) -> WebConfig:
-    """Read the file; raises OSError, or ValueError that names key, value and remedy."""
-    top = _section(_parsed(path), TOP_KEYS, "")
-    http = _section(top.get("http_server_config"), {"http2", "headers"}, "http_server_config.")
-    if not isinstance(http.get("http2", True), bool):
-        raise ValueError(f"http_server_config.http2: {_shown(http['http2'])} is neither true nor false")  # noqa: TRY004  # as all else here
-    users = top.get("basic_auth_users")
-    tls = _section(top.get("tls_server_config"), TLS_KEYS, "tls_server_config.")
-    return WebConfig(
-        tls=_tls(tls, path.parent) if tls else None,
-        headers=_headers(_section(http.get("headers"), set(HEADERS), "http_server_config.headers.")),
-        users=_users(_section(users, users or (), "basic_auth_users.")),
-    )
+class Bucket:
+    """A token bucket: full at the start, each request takes one. `_lock` guards `_tokens` and `_filled`."""
 
+    def __init__(self, limit: RateLimit, monotonic: Callable[[], float]) -> None:
+        self.limit = limit
+        self._monotonic = monotonic
+        self._lock = threading.Lock()
+        self._tokens = float(limit.burst)
+        self._filled = monotonic()
 
-def _parsed(path: Path) -> Any:
-    try:
-        raw = files.read(path, MAX_FILE_BYTES)
-        if len(raw) > MAX_FILE_BYTES:
-            raise ValueError(f"{path}: too large for a web configuration: more than {MAX_FILE_BYTES} bytes")
-        return yaml.load(raw.decode("utf-8-sig"), StrictLoader)  # noqa: S506  # a safe loader
-    except UnicodeDecodeError:
-        raise ValueError(f"{path}: not UTF-8; save it as UTF-8") from None
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        where = f":{mark.line + 1}:{mark.column + 1}" if mark else ""
-        said = getattr(error, "problem", None) or "not YAML"
-        raise ValueError(f"{path}{where}: cannot be read: {one_line(said)}") from None
-    except RecursionError:
-        raise ValueError(f"{path}: is nested too deep") from None
-
-
-def _shown(value: object) -> str:
-    return one_line(repr(value), 60)
-
-
-def _section(raw: Any, known: Collection[str], where: str) -> Mapping[Any, Any]:
-    """Return a mapping of the file, empty where there is none, and only with keys that are known."""
-    if raw is None:
-        return {}
-    if not isinstance(raw, dict):
-        raise ValueError(f"{where.rstrip('.') or 'the file'}: must map keys to values")  # noqa: TRY004  # as all else here
-    for key in (key for key in raw if key not in known):
-        shown = one_line(str(key), 60)
-        near = difflib.get_close_matches(shown, known, 1)
-        said = f"did you mean {near[0]}?" if near else f"known: {', '.join(sorted(known))}"
-        raise ValueError(f"{where}{shown}: {REFUSED_KEYS.get(shown) or f'unknown key; {said}'}")
-    return raw
-
-
-def _text(section: Mapping[str, Any], key: str, default: str) -> str:
-    value = section.get(key)
-    if value is None or value == "":
-        return default
-    # What cannot be printed (NUL, a lone surrogate) cannot name a file either.
-    if not isinstance(value, str) or not value.isprintable():
-        raise ValueError(f"tls_server_config.{key}: {_shown(value)} is no printable text; use quotes")
-    return value
-
-
-def _choice(section: Mapping[str, Any], key: str, table: Collection[str], default: str) -> str:
-    value = _text(section, key, default)
-    if value not in table:
-        raise ValueError(f"tls_server_config.{key}: {_shown(value)} is none of {', '.join(table)}")
-    return value
-
-
-def _tls(raw: Mapping[str, Any], base: Path) -> Tls:
-    names = {key: _text(raw, key, "") for key in ("cert_file", "key_file", "client_ca_file")}
-    for key in ("cert_file", "key_file"):
-        if not names[key]:
-            raise ValueError(f"tls_server_config.{key}: is missing; name a PEM file")
-    auth = _choice(raw, "client_auth_type", CLIENT_AUTH, "NoClientCert")
-    verifies = CLIENT_AUTH[auth] is not ssl.CERT_NONE
-    if verifies and not names["client_ca_file"]:
-        raise ValueError(f"tls_server_config.client_ca_file: is needed for client_auth_type {auth}")
-    if names["client_ca_file"] and not verifies:
-        raise ValueError(f"tls_server_config.client_auth_type: {auth} verifies nothing; drop client_ca_file")
-    least = _choice(raw, "min_version", VERSIONS, "TLS12")
-    most = _choice(raw, "max_version", VERSIONS, "TLS13")
-    if VERSIONS[least] > VERSIONS[most]:
-        raise ValueError(f"tls_server_config.min_version: {least} is above max_version {most}; lower it")
-    files = {key: base / name for key, name in names.items() if name}
-    return Tls(files, CLIENT_AUTH[auth], VERSIONS[least], VERSIONS[most])
-
-
-def _headers(raw: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
-    for name, value in raw.items():
-        where, allowed = f"http_server_config.headers.{name}: {_shown(value)}", HEADERS[name]
-        if allowed and value not in allowed:
-            raise ValueError(f"{where} is not a value for this header; write {' or '.join(allowed)}")
-        if not isinstance(value, str) or not (value.isascii() and value.isprintable()):
-            raise ValueError(f"{where} cannot be sent; write one line of ASCII text, in quotes")
-    return tuple(raw.items())
-
-
-def _users(raw: Mapping[Any, Any]) -> Mapping[str, bytes]:
-    for user, hashed in raw.items():
-        where = f"basic_auth_users.{one_line(str(user), 60)}"
-        if not isinstance(user, str):
-            raise ValueError(f"{where}: is not text; write the user in quotes")  # noqa: TRY004  # as all else here
-        if not isinstance(hashed, str) or not _is_hash(hashed):
-            raise ValueError(f"{where}: not a bcrypt hash of cost 4 to 31; make one with `htpasswd -nBC 10`")
-    return {user: hashed.encode() for user, hashed in raw.items()}
-
-
-def _is_hash(text: str) -> bool:
-    """Say whether bcrypt takes it, at the least cost: a hash may be made to cost days."""
-    parts = HASH.fullmatch(text)
-    try:
-        return parts is not None and bcrypt.checkpw(b"", f"{parts[1]}04{parts[2]}".encode()) in {True, False}
-    except ValueError:
-        return False
-
-
-def _context(tls: Tls) -> ssl.SSLContext:
-    """Return a context of this reading alone: one that is filled again keeps every CA it ever trusted."""
-    for key, file in tls.files.items():
-        try:
-            files.read(file, 0)
-        except OSError as error:
-            said = f"{str(file)!r} cannot be read: {error.strerror}; correct the path or its permissions"
-            raise ValueError(f"tls_server_config.{key}: {said}") from None
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    key = "cert_file"
-    try:
-        context.load_cert_chain(tls.files[key], tls.files["key_file"], password=_no_passphrase)
-        if "client_ca_file" in tls.files:
-            key = "client_ca_file"
-            context.load_verify_locations(tls.files[key])
-    except OSError as error:
-        said = f"{str(tls.files[key])!r} cannot be used: {getattr(error, 'reason', None) or error}"
-        raise ValueError(f"tls_server_config.{key}: {said}; give PEM files that belong together") from None
-    context.verify_mode = tls.client_auth
-    context.minimum_version, context.maximum_version = tls.minimum, tls.maximum
-    return context
-
-
-def _no_passphrase() -> str:
-    """Instead of OpenSSL's own question on the terminal, at which a server would wait for ever."""
-    raise ValueError("tls_server_config.key_file: is encrypted; give a key without a passphrase")
+    def take(self) -> bool:
+        """Take a token; False where there is none."""
+        with self._lock:
+            now = self._monotonic()
+            more = (now - self._filled) / self.limit.interval
+            self._tokens = min(float(self.limit.burst), self._tokens + more)
+            self._filled = now
+            if self._tokens < 1.0:
+                return False
+            self._tokens -= 1.0
+            return True
 
 
 class WebConfigFile:
     """The file as it is now: read again when it or its certificates change; a bad change is not taken.
 
     `_lock` guards `_seen` (the files of the last reading, taken or not, as they were when looked at),
-    `_good` and `_remembered`, which holds at most 100 digests of passwords found right. `_bcrypt` lets
-    one password be hashed at a time; `_places` lets few wait for that, so that a flood of wrong passwords
-    leaves threads to others.
+    `_good`, `_bucket` and `_remembered`, which holds at most 100 digests of passwords found right. `_bcrypt`
+    lets one password be hashed at a time; `_places` lets few wait for that, so that a flood of wrong
+    passwords leaves threads to others. `matches` says whether a password has a hash, `monotonic` is the time
+    of the rate limit.
     """
 
-    def __init__(self, path: Path, *, patience: float = BCRYPT_SECONDS) -> None:
+    def __init__(
+        self,
+        path: Path,
+        *,
+        patience: float = BCRYPT_SECONDS,
+        matches: Callable[[bytes, bytes], bool] = bcrypt.checkpw,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._path = path
         self._patience = patience
+        self._checkpw = matches
+        self._monotonic = monotonic
         self._lock = threading.Lock()
         self._bcrypt = threading.Lock()
         self._places = threading.BoundedSemaphore(MOST_WAITING)
@@ -256,6 +104,8 @@ class WebConfigFile:
         self._pepper = os.urandom(32)
         self._seen: dict[Path, object] = {}
         self._good = self._reading()
+        self._bucket: Bucket | None = None
+        self._limit()
 
     def current(self) -> WebConfig:
         """Return what the file says, after looking whether it changed."""
@@ -267,11 +117,12 @@ class WebConfigFile:
     def _reading(self) -> WebConfig:
         """Read everything, each file looked at before it is read, so that no later change is missed."""
         self._seen = {self._path: _stat(self._path)}
-        config = read(self._path)
-        if config.tls is None:
-            return config
-        self._seen |= {file: _stat(file) for file in config.tls.files.values()}
-        return replace(config, context=_context(config.tls))
+        file = read(self._path)
+        context = None
+        if file.tls is not None:
+            self._seen |= {path: _stat(path) for path in file.tls.files}
+            context = context_of(file.tls)
+        return WebConfig(file.tls, context, file.headers, file.users, file.rate_limit)
 
     def _reread(self) -> None:
         try:
@@ -283,12 +134,36 @@ class WebConfigFile:
             log.warning("web.config_file not taken; the last good one holds", extra={"fields": fields})
             return
         self._good = config
+        self._limit()
         self._remembered.clear()
         log.info("web.config_file read again")
 
+    def _limit(self) -> None:
+        """Have the rate limited as the file says; what was taken counts on where the limit is the same."""
+        limit = self._good.rate_limit
+        if limit is None:
+            self._bucket = None
+        elif self._bucket is None or self._bucket.limit != limit:
+            self._bucket = Bucket(limit, self._monotonic)
+            if not limit.burst:
+                log.warning("rate_limit.burst: 0 refuses every request; write at least 1")
+
+    @property
+    def retry_after(self) -> int:
+        """The seconds after which one that was too many may come back."""
+        limit = self.current().rate_limit
+        return max(1, math.ceil(limit.interval)) if limit else 1
+
     def admits(self, credentials: tuple[str, bytes] | None) -> Admission:
-        """Say whether these are the name and the password of a user; without users all may enter."""
+        """Say whether these are the name and the password of a user; without users all may enter.
+
+        Each call is a request to the rate limit, which asks for no password.
+        """
         users = self.current().users
+        with self._lock:
+            bucket = self._bucket
+        if bucket is not None and not bucket.take():
+            return Admission.TOO_MANY
         if not users:
             return Admission.GRANTED
         if credentials is None:
@@ -329,7 +204,7 @@ class WebConfigFile:
             held.callback(self._bcrypt.release)
             try:
                 # bcrypt itself uses 72 bytes; longer ones are refused by the library, cut by the toolkit.
-                return bcrypt.checkpw(password[:72], hashed)
+                return self._checkpw(password[:72], hashed)
             except ValueError:
                 return False
 

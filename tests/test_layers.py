@@ -18,6 +18,8 @@ ROWS = (
     {"guard", "page", "sd", "reception"},
     {"visit"},
     {"webconfig", "exchange"},
+    {"webfile"},
+    {"webtls"},
     {"wire", "gateway", "crew", "seats"},
     {"pagerows"},
     {"wording"},

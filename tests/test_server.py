@@ -114,7 +114,11 @@ def ask(
 
 
 def certificate(
-    folder: Path, name: str, issuer: tuple[x509.Certificate, ec.EllipticCurvePrivateKey] | None = None
+    folder: Path,
+    name: str,
+    issuer: tuple[x509.Certificate, ec.EllipticCurvePrivateKey] | None = None,
+    *,
+    names: Iterable[x509.GeneralName] = (x509.IPAddress(ipaddress.ip_address("127.0.0.1")),),
 ) -> tuple[x509.Certificate, ec.EllipticCurvePrivateKey]:
     """Write a certificate and its key, signed by itself or by an issuer."""
     key = ec.generate_private_key(ec.SECP256R1())
@@ -129,9 +133,7 @@ def certificate(
         .not_valid_before(now - dt.timedelta(hours=1))
         .not_valid_after(now + dt.timedelta(hours=1))
         .add_extension(x509.BasicConstraints(ca=issuer is None, path_length=None), critical=True)
-        .add_extension(
-            x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]), critical=False
-        )
+        .add_extension(x509.SubjectAlternativeName(names), critical=False)
         .sign(issuer[1] if issuer else key, hashes.SHA256())
     )
     (folder / f"{name}.crt").write_bytes(made.public_bytes(serialization.Encoding.PEM))
