@@ -110,7 +110,9 @@ def _section(node: yaml.Node | None, where: str, known: Collection[str] | None =
         raise ValueError(f"{where or 'the file'}: must map keys to values; write key: value")  # noqa: TRY004  # as all else here
     found: dict[str, yaml.Node] = {}
     for key, value in node.value:
-        name = key.value if isinstance(key, yaml.ScalarNode) else _shown(key)
+        if not isinstance(key, yaml.ScalarNode):
+            raise ValueError(f"{where or 'the file'}: {_shown(key)} is no key; write key: value")  # noqa: TRY004  # as all else here
+        name = key.value
         shown = f"{where}.{one_line(redact(name), 60)}".lstrip(".")
         if key.tag == _MERGE:
             raise ValueError(f"{shown}: keys are not merged; write them out")
@@ -274,8 +276,10 @@ def _is_hash(text: str) -> bool:
 
 
 def _rate_limit(raw: _Nodes) -> RateLimit | None:
-    interval = _duration(_line(raw.get("interval"), "rate_limit.interval"))
-    burst = _line(raw.get("burst"), "rate_limit.burst") or "0"
+    node = raw.get("interval")
+    interval = 0.0 if _is_none(node) else _duration(_line(node, "rate_limit.interval"))
+    node = raw.get("burst")
+    burst = "0" if _is_none(node) else _line(node, "rate_limit.burst")
     if not re.fullmatch(r"[0-9]{1,9}", burst):
         shown = one_line(repr(redact(burst)), 60)
         raise ValueError(f"rate_limit.burst: {shown} is no number of requests; write one like 10")
@@ -284,7 +288,7 @@ def _rate_limit(raw: _Nodes) -> RateLimit | None:
 
 def _duration(text: str) -> float:
     """Return the seconds of a duration as Go writes it, 0 for none."""
-    if text in {"", "0"}:
+    if text == "0":
         return 0.0
     parts = _PART.findall(text)
     if not parts or "".join(number + unit for number, unit in parts) != text:

@@ -159,11 +159,10 @@ def _load_pair(context: ssl.SSLContext, tls: Tls) -> None:
 
 
 def _load_authorities(context: ssl.SSLContext, tls: Tls) -> None:
-    if tls.client_auth.mode is ssl.CERT_NONE:
-        return
     if tls.client_ca is None:
-        # As the toolkit does: whom an authority of this machine vouches for is verified.
-        context.load_default_certs(ssl.Purpose.CLIENT_AUTH)
+        if tls.client_auth.mode is not ssl.CERT_NONE:
+            # As the toolkit does: whom an authority of this machine vouches for is verified.
+            context.load_default_certs(ssl.Purpose.CLIENT_AUTH)
         return
     with _as_file(tls.client_ca.read()) as authorities:
         try:
