@@ -38,7 +38,7 @@ HASH = re.compile(r"(\$2[aby]\$)(?:0[4-9]|[12][0-9]|3[01])(\$[./A-Za-z0-9]{53})"
 BOOLEANS = dict.fromkeys(("true", "yes", "on", "y"), True) | dict.fromkeys(("false", "no", "off", "n"), False)
 _UNITS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "μs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
 _PART = re.compile(r"([0-9]{1,9}(?:\.[0-9]{0,9})?|\.[0-9]{1,9})(ns|us|µs|μs|ms|s|m|h)")
-_NULL, _MERGE, _BOOL = (f"tag:yaml.org,2002:{kind}" for kind in ("null", "merge", "bool"))
+_NULL, _MERGE, _BOOL, _INT = (f"tag:yaml.org,2002:{kind}" for kind in ("null", "merge", "bool", "int"))
 
 _Nodes = Mapping[str, yaml.Node]
 
@@ -280,9 +280,9 @@ def _rate_limit(raw: _Nodes) -> RateLimit | None:
     interval = 0.0 if _is_none(node) else _duration(_line(node, "rate_limit.interval"))
     node = raw.get("burst")
     burst = "0" if _is_none(node) else _line(node, "rate_limit.burst")
-    if not re.fullmatch(r"[0-9]{1,9}", burst):
+    if not re.fullmatch(r"[0-9]{1,9}", burst) or not (node is None or node.tag in {_NULL, _INT}):
         shown = one_line(repr(redact(burst)), 60)
-        raise ValueError(f"rate_limit.burst: {shown} is no number of requests; write one like 10")
+        raise ValueError(f"rate_limit.burst: {shown} is no number of requests; write one like 10, unquoted")
     return RateLimit(interval, int(burst)) if interval else None
 
 

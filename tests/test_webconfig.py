@@ -55,6 +55,7 @@ WRONG = [
     ("http_server_config: {headers: {X-Other: a}}", "headers.X-Other: unknown key"),
     (f"basic_auth_users: {{[ann]: {HASH}}}", "basic_auth_users: a list is no key; write key: value"),
     ("rate_limit: {interval: ''}", "rate_limit.interval: '' is no duration"),
+    ("rate_limit: {burst: '5'}", "rate_limit.burst: '5' is no number of requests; write one like 10, unq"),
     ("rate_limit: {burst: ''}", "rate_limit.burst: '' is no number of requests"),
     ("rate_limit: 5", "rate_limit: must map keys to values"),
     ("rate_limit: {every: 1s}", "rate_limit.every: unknown key"),
