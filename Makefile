@@ -7,7 +7,7 @@ STAMP := $(VENV)/.installed
 AUDIT := .venv-audit
 SERVERS := .venv-servers
 
-.PHONY: help test audit lint demo dashboards docs golden faults siege servers tools clean
+.PHONY: help test audit lint demo dashboards docs golden faults fuzz siege servers tools clean
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST)
@@ -45,6 +45,9 @@ golden: $(STAMP) ## write the golden pages anew
 
 faults: $(STAMP) ## hundreds of mixtures of faults, and every field of every type
 	FAULTS=all $(BIN)/pytest -q -n 3 --dist load tests/test_faults*.py
+
+fuzz: $(STAMP) ## every property of parsers, settings and pages, over hundreds of thousands of inputs
+	FUZZ=$(or $(FUZZ),40) $(BIN)/pytest -q -n 2 --dist load -m hypothesis
 
 siege: $(STAMP) ## the attacks of the tests, with a thousand attackers
 	SIEGE_SIZE=1000 SIEGE_SECONDS=5 $(BIN)/pytest -q tests/test_siege.py

@@ -1,8 +1,10 @@
 """What all tests share: a clock that is told the time, and no skip that hides in CI."""
 
 import os
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+import fuzzing
 import pytest
 
 
@@ -34,8 +36,22 @@ def told_clock() -> ToldClock:
     return ToldClock()
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Iterator[None]:
+    """Note how many inputs a property has seen, for the table at the end of a long run."""
+    try:
+        return (yield)
+    finally:
+        pyfuncitem.user_properties.append((fuzzing.SEEN, fuzzing.inputs(pyfuncitem.obj)))
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Print why a test was skipped, at the end where it is seen."""
+    """Print what properties have seen and why a test was skipped, at the end where it is seen."""
+    reports = (
+        report for outcome in ("passed", "failed") for report in terminalreporter.stats.get(outcome, [])
+    )
+    for line in fuzzing.told(reports):
+        terminalreporter.write_line(line)
     for report in terminalreporter.stats.get("skipped", []):
         terminalreporter.write_line(f"skipped: {report.nodeid}: {report.longrepr}")
 

@@ -404,7 +404,7 @@ def test_a_variable_that_looks_like_ours_is_told(name: str, said: str) -> None:
 def test_two_variables_that_differ_in_case_only_are_refused() -> None:
     """Nobody could say which one counts."""
     environ = {**ENVIRON, "YC_WORKFLOW_LABELS": "a", "yc_workflow_labels": "b"}
-    assert refused(environ) == "YC_WORKFLOW_LABELS and yc_workflow_labels differ in case only; keep one"
+    assert refused(environ) == "YC_WORKFLOW_LABELS and yc_workflow_labels: differ in case only; keep one"
 
 
 OFF = ("false", "False", "no", "OFF", "0")

@@ -51,7 +51,11 @@ def listed(value: object) -> list[Any]:
                 # An address like [::1]:10317 begins like a list.
                 if _JSON_LIST.match(value.lstrip()):
                     raise Refused('not a JSON list; write it like a,b or ["a", "b"]') from None
-        return [part for part in re.split(r"[,\s]+", value) if part]
+        parts = [part for part in re.split(r"[,\s]+", value) if part]
+        if redact(value).count(MASK) > sum(redact(part).count(MASK) for part in parts):
+            # The words of a key, one by one, look like nothing that has to be hidden.
+            raise Refused("holds a secret; give IDs or names, as a,b", shown=False)
+        return parts
     if value is None:
         return []
     return list(value) if isinstance(value, list | tuple) else [value]
@@ -174,6 +178,8 @@ def _path(value: object) -> str:
         raise Refused("must be the name of a file")
     if not name.strip():
         raise Refused("is empty; give the name of a file", shown=False)
+    if "://" in name:
+        raise Refused("is an address; give the name of a file", shown=False)
     if is_content(name):
         what = "key" if name.lstrip().startswith("{") else "secret"
         raise Refused(f"holds the {what} itself; give the name of a file", shown=False)
@@ -181,9 +187,9 @@ def _path(value: object) -> str:
 
 
 def is_content(name: str) -> bool:
-    """Whether what should be the name of a file is what the file should hold."""
-    # A key may follow a comment in a line of its own.
-    return "\n" in name.strip() or redact(name.lstrip()).startswith(("{", MASK))
+    """Whether what should be the name of a file is what the file should hold, or an address of it."""
+    # A key may follow a comment in a line of its own; as a path an address loses a slash, and its look.
+    return "\n" in name.strip() or "://" in name or redact(name.lstrip()).startswith(("{", MASK))
 
 
 def home(name: str) -> str:

@@ -43,7 +43,7 @@ def read(environ: Mapping[str, str]) -> Variables:
             shown = one_line(redact(name), 80)
             found.problems.append(f"{shown}: unknown variable; {_meant(upper, known)}")
         elif key in found.names:
-            found.problems.append(f"{found.names[key]} and {name} differ in case only; keep one")
+            found.problems.append(f"{found.names[key]} and {name}: differ in case only; keep one")
         elif value.strip():
             found.names[key] = name
             found.values[key] = value.strip()
