@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 Json = Any
 Path = tuple[str | int, ...]
 GONE = object()
-DEEP = 20_000
+DEEP = 2000
+"""Twice as deep as Python calls itself."""
 
 
 def nested(depth: int, inner: Json, key: str | None = None) -> Json:
@@ -26,7 +27,7 @@ NASTY = (
     "../../etc/passwd", "le", "quantile", "__name__", "-", "a-b", "a.b", "a_b", "x" * 128, "x" * 129,
 )  # fmt: skip
 TEXTS = st.sampled_from(NASTY) | st.text(max_size=8)
-LONG_TEXTS = st.sampled_from(["x" * 100_000, "\ud800" * 100_000, "<xss>" * 20_000])
+LONG_TEXTS = st.sampled_from(["x" * 100_000, "\ud800" * 20_000, "<xss>" * 20_000])
 TIMES = st.sampled_from([
     "0001-01-01T00:00:00Z", "9999-12-31T23:59:59.999999999Z", "9999-12-31T23:59:59-23:59",
     "0001-01-01T00:00:00+23:59", "1970-01-01T00:00:00Z", "1970-01-01T00:00:00.000000001Z",
@@ -46,7 +47,7 @@ DEPTHS = st.tuples(
     st.sampled_from([900, 990, DEEP]), LEAVES, st.sampled_from([None, "execution", "labels"])
 ).map(lambda drawn: nested(*drawn))
 JSON = st.recursive(
-    LEAVES | LONG_TEXTS | DEPTHS,
+    LEAVES | LEAVES | LEAVES | LONG_TEXTS | DEPTHS,
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(TEXTS, inner, max_size=3),
     max_leaves=6,
 )

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import shtab
+from fuzzing import fuzzed
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -158,6 +159,7 @@ def test_the_version_is_told_after_a_subcommand_too(
     st.sampled_from(["check", "serve", "--live", "--history.enabled", "a", "--api.timeout=1s"]),
     st.text(max_size=8), st.text(max_size=8).map("--{}".format),
 ), max_size=6))  # fmt: skip
+@fuzzed(60)
 def test_any_words_are_parsed_or_told(words: list[str]) -> None:
     """Nothing but the end of the program comes of them."""
     try:

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import yaml
+from fuzzing import fuzzed
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -620,18 +621,21 @@ def test_the_effective_configuration_reads_back_as_itself(tmp_path: Path) -> Non
 
 
 @given(st.floats(min_value=0.001, max_value=1e8))
+@fuzzed(100)
 def test_a_duration_that_is_written_reads_back(seconds: float) -> None:
     """To the nanosecond."""
     assert units.duration(units.duration_text(seconds)) == pytest.approx(seconds, abs=1e-9)
 
 
 @given(st.integers(min_value=0, max_value=2**40))
+@fuzzed(100)
 def test_a_size_that_is_written_reads_back(number: int) -> None:
     """To the byte."""
     assert units.size(units.size_text(number)) == number
 
 
 @given(st.one_of(st.text(max_size=20), st.none(), st.booleans(), st.floats(), st.binary(max_size=5)))
+@fuzzed(100)
 def test_junk_is_no_duration_and_no_size(junk: Any) -> None:
     """Whatever is given gives a number within bounds, or a ValueError in our words."""
     for parse, most in ((units.duration, units.LONGEST), (units.size, units.LARGEST)):

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from fuzzing import fuzzed
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -136,6 +137,7 @@ WORDS = st.sampled_from(
 
 
 @given(st.one_of(st.lists(WORDS, max_size=30).map("".join), st.text(max_size=60)))
+@fuzzed(100)
 def test_any_text_is_read_or_refused_in_printable_lines(
     tmp_path_factory: pytest.TempPathFactory, text: str
 ) -> None:

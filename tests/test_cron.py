@@ -9,7 +9,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import pytest
-from hypothesis import given, settings
+from fuzzing import fuzzed
+from hypothesis import given
 from hypothesis import strategies as st
 
 from exporter.cron import BadCron, Cron
@@ -221,7 +222,7 @@ def hold(cron: Cron, page: Page, now: float, reach: int, step: int) -> None:
 
 
 @given(minute_schedules())
-@settings(max_examples=100, deadline=None)
+@fuzzed(100)
 def test_every_minute_around_a_change_of_the_clocks_is_as_the_page_says(
     schedule: tuple[str, Page, float],
 ) -> None:
@@ -231,7 +232,7 @@ def test_every_minute_around_a_change_of_the_clocks_is_as_the_page_says(
 
 
 @given(second_schedules())
-@settings(max_examples=50, deadline=None)
+@fuzzed(50)
 def test_every_second_around_a_change_of_the_clocks_is_as_the_page_says(
     schedule: tuple[str, Page, float],
 ) -> None:
@@ -241,7 +242,7 @@ def test_every_second_around_a_change_of_the_clocks_is_as_the_page_says(
 
 
 @given(DAYS, MONTHS, YEARS, st.integers(0, 60 * 365))
-@settings(max_examples=40, deadline=None)
+@fuzzed(40)
 def test_every_day_of_some_years_is_as_the_page_says(
     days: tuple[str, str], months: str, years: str, offset: int
 ) -> None:
@@ -252,7 +253,7 @@ def test_every_day_of_some_years_is_as_the_page_says(
 
 
 @given(minute_schedules())
-@settings(max_examples=100, deadline=None)
+@fuzzed(100)
 def test_last_and_next_are_neighbours(schedule: tuple[str, Page, float]) -> None:
     """Asked at, just before or just after a firing, both agree on what it is."""
     text, page, now = schedule
@@ -451,7 +452,7 @@ def test_no_zone_is_utc(zone: str) -> None:
     | st.text(max_size=250),
     st.floats(allow_nan=False, allow_infinity=False) | st.integers(-(10**12), 10**12),
 )
-@settings(max_examples=300, deadline=None)
+@fuzzed(300)
 def test_whatever_comes_is_read_or_refused(text: str, now: float) -> None:
     """Nothing but BadCron is raised, and at no instant."""
     try:

@@ -138,7 +138,7 @@ def tags(page: str) -> set[str]:
     spoiled(answers.WORKFLOWS),
     spoiled(answers.WORKFLOW_LISTS),
 )
-@fuzzed(150)
+@fuzzed(80)
 def test_a_spoiled_answer_gives_a_page_that_prometheus_reads(
     got: Any, entries: Any, flow: Any, flows: Any
 ) -> None:
@@ -164,7 +164,7 @@ def test_a_spoiled_answer_gives_a_page_that_prometheus_reads(
 
 
 @given(spoiled(answers.WORKFLOWS), spoiled(answers.EXECUTIONS))
-@fuzzed(60)
+@fuzzed(40)
 def test_a_spoiled_answer_gives_pages_for_people_and_discovery(flow: Any, got: Any) -> None:
     """No text of the API becomes a tag or an attribute, and service discovery is JSON of texts."""
     workflow, execution = read_or_refused(Workflow.from_json, flow), read_or_refused(Execution.from_json, got)
@@ -193,7 +193,7 @@ READERS: tuple[Read, ...] = (
                        answers.WORKFLOW_LISTS)),
     )
 )  # fmt: skip
-@fuzzed(400)
+@fuzzed(300)
 def test_any_answer_to_any_call_is_read_or_refused(body: Any) -> None:
     """Nothing but ValueError is raised, no payload is in the value, and every text of it can be sent."""
     for read in READERS:

@@ -84,7 +84,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @given(spoiled(st.builds(configuration, SECRETS | st.just(MARK))), st.booleans())
-@fuzzed(150)
+@fuzzed(80)
 def test_a_spoiled_configuration_is_taken_or_refused_in_words(folder: Path, tree: Any, plain: bool) -> None:
     """Each problem is a line that can be printed; the token is not in it, wherever it was put."""
     try:
@@ -110,7 +110,7 @@ WORDS = st.sampled_from([
     *(row.key.rpartition(".")[2] for row in ROWS), "api", "auth", "id", "alias", "include", "<<", "? ", ": ",
     "- ", "[", "]", "{", "}", ", ", "\n", "\n  ", "\n    ", "'", '"', "&a ", "*a", "!!binary ",
     "!!omap ", "!!pairs ", "!!set ", "!!timestamp ", "!!int ", "!!float ", "!!bool ", "!!null ", "!!str ",
-    "!!map ", "!!seq ", "!!python/none ", "!x ", "!", "| ", ">-\n", "%YAML 9.9\n", "--- ", "...\n", "0o17", "0b1",
+    "!!map ", "!!seq ", "!!python/none ", "!x ", "!", "| ", ">-\n", "%YAML 9.9\n", "--- ", "...\n", "0o17",
     "1:30", "190:20:30", "2001-01-01", "2001-13-45", "2001-12-14t21:59:43.10-05:00", ".nan", "-.inf", "=",
     "~", "#", "\t", "\\ud800", "\\x00", "AA==", "1" * 5000, f"t1.{MARK}", "x",
 ])  # fmt: skip
@@ -123,7 +123,7 @@ WORDS = st.sampled_from([
     st.tuples(st.sampled_from(["[", "{a: ", "- ", "? ", "a:\n "]), st.sampled_from([200, 5000])).map(
         lambda t: t[0] * t[1]),
 ))  # fmt: skip
-@fuzzed(250)
+@fuzzed(200)
 def test_any_file_is_taken_or_refused_in_words(folder: Path, text: str | bytes) -> None:
     """Whatever bytes it holds, and in bounded time."""
     from_file(text, folder)
@@ -142,7 +142,7 @@ VARIABLES = (
     {"YC_WORKFLOW_WEB__LISTEN_ADDRESS": f"-----BEGIN PRIVATE KEY-----\n{MARK}\n-----END PRIVATE KEY-----"}
 )
 @example({"YC_WORKFLOW_API__ENDPOINT": "https://a", "yc_workflow_api__endpoint": "https://a"})
-@fuzzed(250)
+@fuzzed(200)
 def test_any_environment_is_taken_or_refused_in_words(environ: dict[str, str]) -> None:
     """Whatever variables there are, mistyped ones among them."""
     environ.pop("YC_WORKFLOW_CONFIG_FILE", None)

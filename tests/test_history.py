@@ -5,8 +5,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from fuzzing import fuzzed
 from google.protobuf.json_format import MessageToJson
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from yandex.cloud.serverless.workflows.v1 import execution_service_pb2, history_entry_pb2
 
@@ -114,7 +115,7 @@ def test_entries_at_work_are_counted_by_step() -> None:
 
 
 @given(st.lists(ENTRIES, max_size=12), st.integers(0, 3))
-@settings(max_examples=300)
+@fuzzed(200)
 def test_runs_add_up_to_the_totals(entries: list[dict[str, Any]], cap: int) -> None:
     """With an id for each entry, what is counted run by run is what the history says; no cap touches it."""
     read = history(*({"id": "z", **entry} for entry in entries), max_steps=cap)

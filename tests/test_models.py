@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from fuzzing import fuzzed
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.json_format import MessageToJson
 from google.protobuf.timestamp_pb2 import Timestamp
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from yandex.cloud.serverless.workflows.v1 import execution_pb2, execution_service_pb2
 
@@ -54,7 +55,7 @@ def history(*entries: object, max_steps: int = 10) -> History:
 
 
 @given(st.integers(0, 315_576_000_000), NANOS)
-@settings(max_examples=1000)
+@fuzzed(600)
 def test_every_duration_that_protobuf_prints_is_read(seconds: int, nanos: int) -> None:
     """The seconds are those of the message, to the last bit."""
     text = Duration(seconds=seconds, nanos=nanos).ToJsonString()
@@ -62,7 +63,7 @@ def test_every_duration_that_protobuf_prints_is_read(seconds: int, nanos: int) -
 
 
 @given(st.integers(-62135596800, 253402300799), NANOS)
-@settings(max_examples=1000)
+@fuzzed(600)
 def test_every_timestamp_that_protobuf_prints_is_read(seconds: int, nanos: int) -> None:
     """The instant is that of the message; at or before 1970 it is not set."""
     text = Timestamp(seconds=seconds, nanos=nanos).ToJsonString()
@@ -109,7 +110,7 @@ def test_what_is_no_timestamp_is_refused(text: object) -> None:
 
 
 @given(st.text() | st.from_regex(r"[-+0-9\u0660-\u0669.eEinfas_ ]{1,14}s?") | JSON)
-@settings(max_examples=1000)
+@fuzzed(600)
 def test_junk_raises_value_error_and_nothing_else(junk: object) -> None:
     """Whatever comes, it is read or refused with ValueError."""
     for parse in (parse_duration, parse_timestamp):
@@ -128,7 +129,7 @@ def test_year_one_is_not_set() -> None:
 
 
 @given(st.dictionaries(KEYS, JSON) | JSON)
-@settings(max_examples=300)
+@fuzzed(200)
 def test_arbitrary_json_is_read_or_refused(fields: object) -> None:
     """Whatever an answer holds, reading it raises nothing but ValueError."""
     for body in (fields, {"execution": fields}, {"execution": {}, "entries": fields}):
@@ -140,7 +141,7 @@ def test_arbitrary_json_is_read_or_refused(fields: object) -> None:
 
 
 @given(st.dictionaries(KEYS, JSON))
-@settings(max_examples=300)
+@fuzzed(200)
 def test_a_malformed_field_costs_itself_only(fields: dict[str, object]) -> None:
     """With a valid id an execution is always read, and its texts can be encoded."""
     execution(**{**fields, "id": "e1"}).workflow_id.encode()

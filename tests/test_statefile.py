@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from fuzzing import fuzzed
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from processes import until
@@ -586,7 +587,7 @@ def test_a_page_of_noise_is_corrupt(written: Path, page: int) -> None:
 
 @given(st.integers(0, 10**9), st.integers(1, 255))
 @example(3847, 128)
-@settings(max_examples=60, deadline=None)
+@fuzzed(60)
 def test_a_flipped_byte_is_read_or_told(place: int, flip: int) -> None:
     """Whatever byte is another, there is no error but StateError, and no byte changes when it is refused."""
     with tempfile.TemporaryDirectory() as folder:

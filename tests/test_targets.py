@@ -6,6 +6,7 @@ from fnmatch import translate
 from pathlib import Path
 
 import pytest
+from fuzzing import fuzzed
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -64,6 +65,7 @@ def test_a_bad_line_is_told_with_its_place_and_costs_no_other(tmp_path: Path) ->
 
 
 @given(raw=st.binary(max_size=200))
+@fuzzed(100)
 def test_no_file_of_bytes_breaks_the_reading(raw: bytes, tmp_path_factory: pytest.TempPathFactory) -> None:
     """Whatever a file holds, reading it gives valid IDs and problems."""
     path = tmp_path_factory.mktemp("ids") / "ids.txt"
@@ -120,6 +122,7 @@ def test_a_folder_takes_the_names_that_are_included_and_not_excluded(
         ({"team": "payments", "owner": "ann"}, False),
     ],
 )
+@fuzzed(100)
 def test_a_folder_takes_what_has_all_its_labels(wanted: dict[str, str], *, taken: bool) -> None:
     """With just these values; a workflow may have more labels, and its name must be right besides."""
     labels = {"team": "payments", "env": "prod", "more": "yes"}
@@ -134,6 +137,7 @@ LABELS = st.dictionaries(st.sampled_from("kl"), st.sampled_from("vw"), max_size=
 
 
 @given(NAMES, GLOBS, GLOBS, LABELS, LABELS)
+@fuzzed(100)
 def test_a_folder_takes_what_fnmatch_says(
     name: str, include: list[str], exclude: list[str], wanted: dict[str, str], labels: dict[str, str]
 ) -> None:

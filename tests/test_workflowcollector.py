@@ -6,7 +6,8 @@ from dataclasses import replace
 from itertools import pairwise
 
 import pytest
-from hypothesis import given, settings
+from fuzzing import fuzzed
+from hypothesis import given
 from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import Metric
@@ -361,8 +362,8 @@ COLLECTIONS = st.lists(OUTCOMES, max_size=3, unique_by=lambda outcome: outcome.t
 )
 
 
-@settings(max_examples=40, deadline=None)
 @given(given=COLLECTIONS, history=st.booleans())
+@fuzzed(40)
 def test_whatever_is_known_the_page_is_valid(given: Collection, history: bool) -> None:
     """No label set twice, no NaN, buckets that rise to the count, and every family as it was described."""
     made = collector(given, history=history)

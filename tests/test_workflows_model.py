@@ -5,10 +5,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from fuzzing import fuzzed
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.json_format import MessageToJson
 from google.protobuf.timestamp_pb2 import Timestamp
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from yandex.cloud.serverless.workflows.v1 import (
     execution_pb2,
@@ -224,7 +225,7 @@ def test_an_answer_that_is_no_page_is_refused(body: object) -> None:
 
 
 @given(st.lists(JSON | st.dictionaries(KEYS, JSON), max_size=4), st.integers(0, 4))
-@settings(max_examples=120)
+@fuzzed(120)
 def test_an_item_that_cannot_be_read_costs_only_itself(junk: list[object], place: int) -> None:
     """The good item among any others is there, and every item is either read or counted."""
     items = [*junk[:place], {"id": "good", "status": "ACTIVE"}, *junk[place:]]
@@ -236,7 +237,7 @@ def test_an_item_that_cannot_be_read_costs_only_itself(junk: list[object], place
 
 
 @given(JSON | st.dictionaries(KEYS, JSON | SCHEDULES))
-@settings(max_examples=200)
+@fuzzed(200)
 def test_arbitrary_json_is_read_or_refused(fields: object) -> None:
     """Whatever an answer holds, reading it raises nothing but ValueError."""
     bodies = (fields, {"workflow": fields}, {"workflows": fields}, {"executions": fields})
@@ -249,7 +250,7 @@ def test_arbitrary_json_is_read_or_refused(fields: object) -> None:
 
 
 @given(st.dictionaries(KEYS, JSON | SCHEDULES))
-@settings(max_examples=200)
+@fuzzed(200)
 def test_a_malformed_field_costs_itself_only(fields: dict[str, object]) -> None:
     """With a valid id a workflow is always read, and its texts can be encoded."""
     read = workflow(**{**fields, "id": "w1"})
