@@ -109,7 +109,7 @@ IDS = {
 STATES = {
     "state without its folder": state("none/state.db", "create the folder"),
     "state of another user": state("secret", "right", shell=AS_NOBODY),
-    "state in a folder of another user": state("state.db", "writable", shell=AS_NOBODY),
+    "state in a folder that is closed": state("closed/state.db", "writable", shell=AS_NOBODY),
     "state on a read-only disk": state("mount/state.db", "read-only", shell=MOUNTED.format("ro")),
     "state on a full disk": state("mount/state.db", "disk is full", shell=MOUNTED.format("size=4k")),
     "state corrupt": state("text", "not a state file"),
@@ -162,11 +162,22 @@ CHECKED = (
 """The rows that `check` is tried with as well, one of each kind of file."""
 
 
+def missing(row: Row, folder: Path) -> str:
+    """Return what of the circumstances of a row this machine cannot have; nothing if it can."""
+    first_free = Path("/proc/sys/net/ipv4/ip_unprivileged_port_start")
+    if "--web.listen-address=127.0.0.1:80" in row.flags and int(first_free.read_text()) <= 80:
+        return "everybody may listen on port 80 here"
+    shell = row.shell.replace("{}", str(folder))
+    tried = subprocess.run(["sh", "-c", shell, "sh", "true"], capture_output=True, check=False, timeout=20)
+    return "" if tried.returncode == 0 or "prlimit" in shell or "ulimit" in shell else tried.stderr.decode()
+
+
 def prepare(folder: Path) -> None:
     """Write all files of the rows."""
     folder.chmod(0o755)
     (folder / "secret").write_text("t1.secret")
-    (folder / "secret").chmod(0o600)
+    (folder / "secret").chmod(0o600 if os.getuid() == 0 else 0)
+    (folder / "closed").mkdir(0o555)
     (folder / "binary").write_bytes(b"a: \xff\xfe\x00\x80")
     (folder / "empty").write_text("")
     (folder / "text").write_text("neither this nor that")

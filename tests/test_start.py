@@ -48,6 +48,8 @@ def ends(folder: Path) -> Iterator[Ends]:
 def test_a_start_that_fails_says_what_to_do(ends: Ends, folder: Path, name: str) -> None:
     """The documented exit code, and on standard error a line with these words; nothing secret."""
     row, done = starts.ROWS[name], ends[name].result()
+    if row.shell != 'exec "$@"' and (lacking := starts.missing(row, folder)):
+        pytest.skip(f"this machine cannot make it fail so: {lacking}")
     said = done.stderr.replace(str(folder), "{}")
     assert done.returncode == row.code, said
     missing = [word for word in row.words if word != "{port}" and word.replace("{port}", "") not in said]
