@@ -41,8 +41,8 @@ def _credentials(authorization: str) -> tuple[str, bytes] | None:
     """Return the name and the password of an Authorization header; None where it has none."""
     scheme, _, encoded = authorization.partition(" ")
     try:
-        user, _, password = base64.b64decode(encoded, validate=True).partition(b":")
-        return (user.decode(), password) if scheme.lower() == "basic" else None
+        user, colon, password = base64.b64decode(encoded, validate=True).partition(b":")
+        return (user.decode(), password) if colon and scheme.lower() == "basic" else None
     except ValueError:
         return None
 

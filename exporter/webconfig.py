@@ -82,7 +82,7 @@ class WebConfigFile:
     `_good`, `_bucket` and `_remembered`, which holds at most 100 digests of passwords found right. `_bcrypt`
     lets one password be hashed at a time; `_places` lets few wait for that, so that a flood of wrong
     passwords leaves threads to others. `matches` says whether a password has a hash, `monotonic` is the time
-    of the rate limit.
+    of the rate limit. Whoever is refused costs the same: as much as the dearest hash of the file.
     """
 
     def __init__(
@@ -169,20 +169,17 @@ class WebConfigFile:
         if credentials is None:
             return Admission.REFUSED
         user, password = credentials
-        hashed = users.get(user) or self._stand_in(user, users)
+        dearest = max(users.values(), key=_cost)
+        hashed = users.get(user, dearest)
         digest = self._digest(b"\0".join((user.encode(), password, hashed)))
         with self._lock:
             if digest in self._remembered and user in users:
                 return Admission.GRANTED
-        right = self._matches(password, hashed)
+        right = self._matches(password, hashed, _cost(dearest))
         if right and user in users:
             self._remember(digest)
             return Admission.GRANTED
         return Admission.LATER if right is None else Admission.REFUSED
-
-    def _stand_in(self, user: str, users: Mapping[str, bytes]) -> bytes:
-        """Return a hash for an unknown user, always the same, so that he costs as much as a known one."""
-        return sorted(users.values())[int.from_bytes(self._digest(user.encode())) % len(users)]
 
     def _digest(self, text: bytes) -> bytes:
         return hmac.digest(self._pepper, text, hashlib.sha256)
@@ -193,8 +190,8 @@ class WebConfigFile:
             while len(self._remembered) > REMEMBERED_PASSWORDS:
                 self._remembered.popitem(last=False)
 
-    def _matches(self, password: bytes, hashed: bytes) -> bool | None:
-        """Return None where there was no turn to be had."""
+    def _matches(self, password: bytes, hashed: bytes, dearest: int) -> bool | None:
+        """Return None where there was no turn to be had; a wrong password costs as much as `dearest`."""
         with ExitStack() as held:
             if not self._places.acquire(blocking=False):
                 return None
@@ -202,11 +199,23 @@ class WebConfigFile:
             if not self._bcrypt.acquire(timeout=self._patience):
                 return None
             held.callback(self._bcrypt.release)
-            try:
-                # bcrypt itself uses 72 bytes; longer ones are refused by the library, cut by the toolkit.
-                return self._checkpw(password[:72], hashed)
-            except ValueError:
-                return False
+            # bcrypt itself uses 72 bytes; longer ones are refused by the library, cut by the toolkit.
+            return self._hashed(password[:72], hashed, dearest)
+
+    def _hashed(self, password: bytes, hashed: bytes, dearest: int) -> bool:
+        try:
+            if self._checkpw(password, hashed):
+                return True
+            # A cost is a power of two: with each of those from its own up to the dearest it is that.
+            for cost in range(_cost(hashed), dearest):
+                self._checkpw(password, b"%b%02d%b" % (hashed[:4], cost, hashed[6:]))
+        except ValueError:
+            return False
+        return False
+
+
+def _cost(hashed: bytes) -> int:
+    return int(hashed[4:6])
 
 
 def _stat(path: Path) -> object:
@@ -214,4 +223,5 @@ def _stat(path: Path) -> object:
         stat = path.stat()
     except OSError as error:
         return error.errno
-    return stat.st_mtime_ns, stat.st_size, stat.st_ino
+    # What keeps its time and size when it is copied over still changes its status.
+    return stat.st_mtime_ns, stat.st_ctime_ns, stat.st_size, stat.st_ino, stat.st_dev

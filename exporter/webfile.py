@@ -12,6 +12,7 @@ from pathlib import Path
 
 import bcrypt
 import yaml
+from yaml.resolver import Resolver
 
 from exporter import files
 from exporter.strictyaml import StrictLoader
@@ -34,11 +35,14 @@ TLS_KEYS = {
 }  # fmt: skip
 SWITCHES = ("cert", "cert_file", "key", "key_file", "client_ca", "client_ca_file", "client_auth_type")
 """The keys of which one switches TLS on; the others alone do nothing in the toolkit."""
+HTTP2_SUITES = {"TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256", "TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256"}
 HASH = re.compile(r"(\$2[aby]\$)(?:0[4-9]|[12][0-9]|3[01])(\$[./A-Za-z0-9]{53})")
 BOOLEANS = dict.fromkeys(("true", "yes", "on", "y"), True) | dict.fromkeys(("false", "no", "off", "n"), False)
 _UNITS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "μs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
 _PART = re.compile(r"([0-9]{1,9}(?:\.[0-9]{0,9})?|\.[0-9]{1,9})(ns|us|µs|μs|ms|s|m|h)")
-_NULL, _MERGE, _BOOL, _INT = (f"tag:yaml.org,2002:{kind}" for kind in ("null", "merge", "bool", "int"))
+_NULL, _MERGE, _BOOL, _INT, _STR = (
+    f"tag:yaml.org,2002:{kind}" for kind in ("null", "merge", "bool", "int", "str")
+)
 
 _Nodes = Mapping[str, yaml.Node]
 
@@ -65,10 +69,12 @@ def read(path: Path) -> WebFile:
     """Read the file; raises OSError, or ValueError that names key, value and remedy."""
     top = _section(_parsed(path), "", TOP_KEYS)
     http = _section(top.get("http_server_config"), "http_server_config", {"http2", "headers"})
+    tls = _tls(_section(top.get("tls_server_config"), "tls_server_config", TLS_KEYS), path.parent)
     # HTTP/2 is agreed upon by those who both speak it; here nobody does.
-    _boolean(http.get("http2"), "http_server_config.http2", default=True)
+    if _boolean(http.get("http2"), "http_server_config.http2", default=True):
+        _refuse_suites_without_http2(tls)
     return WebFile(
-        tls=_tls(_section(top.get("tls_server_config"), "tls_server_config", TLS_KEYS), path.parent),
+        tls=tls,
         headers=_headers(_section(http.get("headers"), "http_server_config.headers", HEADERS)),
         users=_users(_section(top.get("basic_auth_users"), "basic_auth_users")),
         rate_limit=_rate_limit(_section(top.get("rate_limit"), "rate_limit", {"interval", "burst"})),
@@ -132,6 +138,10 @@ def _text(node: yaml.Node | None, where: str) -> str:
         return ""
     if not isinstance(node, yaml.ScalarNode):
         raise ValueError(f"{where}: {_shown(node)} is no text; write one value, in quotes")  # noqa: TRY004  # as all else here
+    # A tag that the value does not bear by itself would have to be obeyed: !!binary is another text.
+    own: str = Resolver().resolve(yaml.ScalarNode, node.value, (True, False))  # type: ignore[no-untyped-call]
+    if node.tag not in {_STR, own}:
+        raise ValueError(f"{where}: bears a tag, which is not taken here; write the value alone, in quotes")
     return str(node.value)
 
 
@@ -197,6 +207,14 @@ def _tls(raw: _Nodes, base: Path) -> Tls | None:
     return tls
 
 
+def _refuse_suites_without_http2(tls: Tls | None) -> None:
+    """Refuse what the toolkit, where it speaks HTTP/2, does not start with: the file is for all exporters."""
+    if tls and tls.suites and tls.minimum == "TLS12" and not HTTP2_SUITES.intersection(tls.suites):
+        said = f"none is {' or '.join(sorted(HTTP2_SUITES))}, of which HTTP/2 needs one"
+        remedy = "name one, or write http2: false in http_server_config"
+        raise ValueError(f"tls_server_config.cipher_suites: {said}; {remedy}")
+
+
 def _sans(raw: _Nodes, where: str) -> frozenset[str] | None:
     node = raw.get("client_allowed_sans")
     return None if _is_none(node) else frozenset(_list(node, where))
@@ -207,10 +225,9 @@ def _missing(key: str) -> Pem:
 
 
 def _pem(raw: _Nodes, key: str, base: Path) -> Pem | None:
+    """Return what is named, or else what is written: where both are, the file counts, as in the toolkit."""
     text = _text(raw.get(key), f"tls_server_config.{key}")
     name = _line(raw.get(f"{key}_file"), f"tls_server_config.{key}_file")
-    if text and name:
-        raise ValueError(f"tls_server_config.{key}: and {key}_file are both given; keep one of them")
     if name:
         return Pem(f"{key}_file", base / name)
     return Pem(key, None, text) if text else None
@@ -247,7 +264,8 @@ def _headers(raw: _Nodes) -> tuple[tuple[str, str], ...]:
             raise ValueError(f"{where} is not a value for this header; write {' or '.join(allowed)}")
         if not (value.isascii() and value.isprintable()):
             raise ValueError(f"{where} cannot be sent; write one line of ASCII text")
-        headers.append((name, value))
+        if value:
+            headers.append((name, value))
     return tuple(headers)
 
 

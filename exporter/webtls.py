@@ -15,6 +15,7 @@ from exporter import files
 from exporter.yandex.secrets import one_line
 
 MAX_PEM_BYTES = 1024 * 1024
+MAX_NAME = 60
 VERSIONS = {"TLS12": ssl.TLSVersion.TLSv1_2, "TLS13": ssl.TLSVersion.TLSv1_3}
 SUITES = {
     "TLS_AES_128_GCM_SHA256": "",
@@ -75,7 +76,11 @@ class Pem:
     def what(self) -> str:
         """What a message calls it."""
         name = f"tls_server_config.{self.name}:"
-        return f"{name} {str(self.path)!r}" if self.path else f"{name} the text"
+        if self.path is None:
+            return f"{name} the text"
+        # A name of this length is no name, and may be the key itself.
+        shown = repr(str(self.path)) if len(self.path.name) <= MAX_NAME else "the name"
+        return f"{name} {shown}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +116,9 @@ def _refused_clients(tls: Tls) -> str:
         return f"client_auth_type: {auth} verifies nothing; drop {tls.client_ca.name}, or write another type"
     if tls.allowed_sans is not None and tls.client_auth is not ClientAuth.REQUIRED:
         return f"client_allowed_sans: need client_auth_type RequireAndVerifyClientCert, not {auth}"
+    if tls.client_auth is ClientAuth.REQUIRED and tls.client_ca is None and tls.allowed_sans is None:
+        said = f"is needed for client_auth_type {auth}"
+        return f"client_ca_file: {said}, or everybody with a public certificate would be let in; name one"
     if tls.allowed_sans is not None and not tls.allowed_sans:
         return "client_allowed_sans: [] lets nobody in; name somebody, or remove the key"
     return ""

@@ -69,8 +69,13 @@ WRONG = [
     ("tls_server_config: {cert_file: a}", "tls_server_config.key_file: is missing; name a PEM file"),
     ("tls_server_config: {key: a}", "tls_server_config.cert_file: is missing; name a PEM file"),
     ("tls_server_config: {cert_file: '', key_file: b}", "tls_server_config.cert_file: is missing"),
-    ("tls_server_config: {cert: a, cert_file: a, key_file: b}", "cert: and cert_file are both given"),
-    (f"tls_server_config: {{{TLS}, client_ca: a, client_ca_file: b}}", "client_ca_file are both given"),
+    ("http_server_config: {headers: {X-XSS-Protection: !!binary aGk=}}", "X-XSS-Protection: bears a tag"),
+    ("tls_server_config: {cert_file: !!int a, key_file: b}", "cert_file: bears a tag, which is not taken"),
+    (f"tls_server_config: {{{TLS}, client_auth_type: {VERIFIED}}}", "client_ca_file: is needed for"),
+    (
+        f"tls_server_config: {{{TLS}, cipher_suites: [TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384]}}",
+        "cipher_suites: none is TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256 or TLS_ECDHE_RSA_WITH_AES_128_GCM_S",
+    ),
     ("tls_server_config: {cert_file: [x], key_file: b}", "cert_file: a list is no text"),
     ('tls_server_config: {cert_file: "a\\0", key_file: b}', r"cert_file: 'a\x00' is no printable text"),
     ('tls_server_config: {cert_file: a, key_file: "\\ud800"}', "web.yml:1:48: cannot be read: found invalid"),
@@ -111,6 +116,20 @@ def test_a_file_that_is_wrong_is_refused_with_the_reason(text: str, said: str, t
     assert said in str(caught.value)
     assert str(caught.value).isprintable()
     assert not any(secret in str(caught.value) for secret in ("secret-password", HASH[-20:], "hunter2"))
+
+
+def test_a_key_where_a_name_belongs_is_not_shown(tmp_path: Path) -> None:
+    """A line of it looks like the name of a file, and is not repeated as one."""
+    _, key = certificate(tmp_path, "server")
+    pem = key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    line = pem.decode().splitlines()[1].replace("/", "_")
+    path = tmp_path / "web.yml"
+    path.write_text(f"tls_server_config: {{cert_file: server.crt, key_file: '{line}'}}\n")
+    with pytest.raises(ValueError, match="key_file: the name cannot be read: No such file") as caught:
+        WebConfigFile(path)
+    assert line[:16] not in str(caught.value)
 
 
 def test_a_file_that_is_not_text_is_refused(tmp_path: Path) -> None:
@@ -169,11 +188,36 @@ rate_limit: {{interval: 1m1.5s, burst: 7}}
     assert HASH not in repr(config)
 
 
+def test_a_file_that_is_named_counts_before_what_is_written(tmp_path: Path) -> None:
+    """Where both are given, as in the toolkit."""
+    path = tmp_path / "web.yml"
+    path.write_text(f"tls_server_config: {{{TLS}, cert: a, key: b, client_ca: c, min_version: TLS13}}\n")
+    with pytest.raises(ValueError, match="client_ca"):
+        read(path)
+    path.write_text(f"tls_server_config: {{{TLS}, cert: a, key: b, min_version: TLS13}}\n")
+    tls = read(path).tls
+    assert tls
+    assert [pem.name for pem in (tls.certificate, tls.key)] == ["cert_file", "key_file"]
+
+
+@pytest.mark.parametrize("more", ["min_version: TLS13", "max_version: TLS12"])
+def test_suites_that_http2_would_want_are_no_matter_where_it_is_not(more: str, tmp_path: Path) -> None:
+    """It is switched off, or nobody comes with TLS 1.2."""
+    path = tmp_path / "web.yml"
+    suites = "cipher_suites: [TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384]"
+    path.write_text(
+        f"tls_server_config: {{{TLS}, {suites}, {more}}}\n"
+        f"http_server_config: {{http2: {'no' if 'max' in more else 'yes'}}}\n"
+    )
+    assert read(path).tls
+
+
 @pytest.mark.parametrize(
     "text",
     [
         "", "{}", "tls_server_config:", "basic_auth_users: {}", "rate_limit: ~", "# nothing", "\ufeff",
         "rate_limit: {interval: 0, burst: 0}", "rate_limit: {burst: 5}",
+        "http_server_config: {headers: {X-XSS-Protection: }}",
     ],
 )  # fmt: skip
 def test_a_file_that_asks_for_nothing_is_as_none(text: str, tmp_path: Path) -> None:

@@ -3,9 +3,12 @@
 import http.client
 import ipaddress
 import ssl
+import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import bcrypt
 import pytest
 from cryptography import x509
 from test_server import ask, certificate, connected, hashed, rewrite, served_certificate, serving
@@ -16,6 +19,7 @@ from exporter.webtls import ClientAuth, Pem, Tls, admitted, context_of
 GONE = (ssl.SSLError, ConnectionError, http.client.HTTPException)
 """What a client sees that is not let in: how it is told depends on the version of TLS."""
 PAIR = "cert_file: server.crt, key_file: server.key"
+HTTP1 = "http_server_config: {http2: false}"
 NAMES: dict[str, x509.GeneralName] = {
     "sre.example": x509.DNSName("sre.example"),
     "sre@example.com": x509.RFC822Name("sre@example.com"),
@@ -25,10 +29,10 @@ NAMES: dict[str, x509.GeneralName] = {
 }
 
 
-def web_file(folder: Path, tls: str) -> Path:
-    """Write a file with a certificate made for it, and more of tls_server_config."""
+def web_file(folder: Path, tls: str, more: str = "") -> Path:
+    """Write a file with a certificate made for it, and more of tls_server_config, and more beside it."""
     certificate(folder, "server")
-    return rewrite(folder / "web.yml", f"tls_server_config: {{{PAIR}{tls}}}\n", 1)
+    return rewrite(folder / "web.yml", f"tls_server_config: {{{PAIR}{tls}}}\n{more}\n", 1)
 
 
 def stranger() -> ssl.SSLContext:
@@ -73,7 +77,8 @@ def test_a_cipher_suite_that_is_named_is_the_only_one_of_tls12(suite: str, tmp_p
     old = stranger()
     old.maximum_version = ssl.TLSVersion.TLSv1_2
     old.set_ciphers("ALL")
-    with serving(web_file(tmp_path, f", cipher_suites: [{suite}, TLS_AES_128_GCM_SHA256]")) as port:
+    suites = f", cipher_suites: [{suite}, TLS_AES_128_GCM_SHA256]"
+    with serving(web_file(tmp_path, suites, HTTP1)) as port:
         assert agreed(port, old)[1] == SUITES[suite]
         assert agreed(port, stranger())[0] == "TLSv1.3"
 
@@ -82,7 +87,7 @@ def test_suites_of_tls13_alone_leave_nothing_for_tls12(tmp_path: Path) -> None:
     """As in Go, where the list is that of TLS 1.2."""
     old = stranger()
     old.maximum_version = ssl.TLSVersion.TLSv1_2
-    with serving(web_file(tmp_path, ", cipher_suites: [TLS_AES_128_GCM_SHA256]")) as port:
+    with serving(web_file(tmp_path, ", cipher_suites: [TLS_AES_128_GCM_SHA256]", HTTP1)) as port:
         assert agreed(port, stranger())[0] == "TLSv1.3"
         with pytest.raises(OSError, match=r"."):
             agreed(port, old)
@@ -195,10 +200,19 @@ def test_who_shows_no_certificate_has_no_name(tmp_path: Path) -> None:
     assert admitted(Tls(*pair), None)
 
 
-@pytest.mark.parametrize("auth", [auth for auth in ClientAuth if auth is not ClientAuth.NONE])
-def test_a_type_without_an_authority_is_as_the_toolkit_has_it(auth: ClientAuth, tmp_path: Path) -> None:
-    """Those of this machine verify; what is only asked for is not looked at."""
-    path = web_file(tmp_path, f", client_auth_type: {auth.value}")
+@pytest.mark.parametrize(
+    ("auth", "more"),
+    [
+        (ClientAuth.ASKED, ""),
+        (ClientAuth.IF_GIVEN, ""),
+        (ClientAuth.REQUIRED, ", client_allowed_sans: [sre.example]"),
+    ],
+)
+def test_a_type_without_an_authority_is_as_the_toolkit_has_it(
+    auth: ClientAuth, more: str, tmp_path: Path
+) -> None:
+    """Those of this machine verify, where a name says who is meant; who is only asked is not looked at."""
+    path = web_file(tmp_path, f", client_auth_type: {auth.value}{more}")
     context = WebConfigFile(path).current().context
     assert context
     assert context.verify_mode is auth.mode
@@ -311,17 +325,67 @@ def counted(path: Path) -> tuple[WebConfigFile, list[int]]:
     return WebConfigFile(path, matches=checks), costs
 
 
-@pytest.mark.parametrize("user", ["ann", "bob", "", "nobody", "ann "])
-def test_whoever_asks_one_hash_is_computed(user: str, tmp_path: Path) -> None:
-    """An unknown user costs one as well, at the cost that some user has, and always the same one."""
+@pytest.mark.parametrize("user", ["ann", "bob", "eve", "", "nobody", "ann "])
+def test_whoever_is_refused_costs_the_same(user: str, tmp_path: Path) -> None:
+    """Known or not, each time: as many rounds of bcrypt as the dearest hash has."""
     path = tmp_path / "web.yml"
-    path.write_text(f"basic_auth_users: {{ann: '{hashed('a', 4)}', bob: '{hashed('b', 5)}'}}\n")
+    cheap, dear = hashed("a", 4), hashed("b", 7)
+    path.write_text(f"basic_auth_users: {{ann: '{cheap}', bob: '{dear}', eve: '{cheap}'}}\n")
     file, costs = counted(path)
     for _ in range(3):
         assert file.admits((user, b"wrong")) is Admission.REFUSED
-    assert len(costs) == 3
-    assert len(set(costs)) == 1
-    assert set(costs) <= {4, 5}
+        assert sum(2**cost for cost in costs) == 2**7
+        costs.clear()
+
+
+def test_who_names_nobody_costs_nothing(tmp_path: Path) -> None:
+    """A request without credentials, or with such as name no user, is refused without a hash."""
+    path = tmp_path / "web.yml"
+    path.write_text(f"basic_auth_users: {{ann: '{hashed('a')}'}}\n")
+    file, costs = counted(path)
+    with serving(file) as port:
+        assert (ask(port).status, ask(port, user="ann").status, costs) == (401, 401, [])
+        assert (ask(port, user="ann:").status, costs) == (401, [4])
+
+
+def test_a_right_password_costs_its_own_hash_once(tmp_path: Path) -> None:
+    """The dearer hashes of others are no matter; the password of one does for no other."""
+    path = tmp_path / "web.yml"
+    path.write_text(f"basic_auth_users: {{ann: '{hashed('a', 4)}', bob: '{hashed('b', 6)}'}}\n")
+    costs: list[int] = []
+
+    def checks(password: bytes, against: bytes) -> bool:
+        costs.append(int(against[4:6]))
+        return bcrypt.checkpw(password, against)
+
+    file = WebConfigFile(path, matches=checks)
+    assert [file.admits(("ann", b"a")) for _ in range(3)] == [Admission.GRANTED] * 3
+    assert costs == [4]
+    assert [file.admits((user, b"b")) for user in ("ann", "nobody")] == [Admission.REFUSED] * 2
+
+
+def test_a_flood_of_wrong_passwords_leaves_a_known_user_alone(tmp_path: Path) -> None:
+    """Whose password is remembered waits for no hash, however many are wanted."""
+    path = tmp_path / "web.yml"
+    path.write_text(f"basic_auth_users: {{ann: '{hashed('a')}'}}\n")
+    leave, hashing = threading.Event(), threading.Event()
+
+    def checks(password: bytes, against: bytes) -> bool:
+        if password != b"a":
+            hashing.set()
+            leave.wait(30)
+        return bcrypt.checkpw(password, against)
+
+    file = WebConfigFile(path, matches=checks)
+    assert file.admits(("ann", b"a")) is Admission.GRANTED
+    with ThreadPoolExecutor(16) as flood:
+        try:
+            wrong = [flood.submit(file.admits, (f"user{n}", b"wrong")) for n in range(16)]
+            assert hashing.wait(10)
+            assert file.admits(("ann", b"a")) is Admission.GRANTED
+            assert not any(future.done() for future in wrong[:1])
+        finally:
+            leave.set()
 
 
 def test_a_context_is_of_one_reading_only(tmp_path: Path) -> None:
