@@ -36,6 +36,7 @@ TLS_KEYS = {
 SWITCHES = ("cert", "cert_file", "key", "key_file", "client_ca", "client_ca_file", "client_auth_type")
 """The keys of which one switches TLS on; the others alone do nothing in the toolkit."""
 HTTP2_SUITES = {"TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256", "TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256"}
+DIRECTIVE = re.compile(r"^%YAML[ \t]+(?!1\.1\s)", re.MULTILINE)
 HASH = re.compile(r"(\$2[aby]\$)(?:0[4-9]|[12][0-9]|3[01])(\$[./A-Za-z0-9]{53})")
 BOOLEANS = dict.fromkeys(("true", "yes", "on", "y"), True) | dict.fromkeys(("false", "no", "off", "n"), False)
 _UNITS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "μs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
@@ -86,7 +87,10 @@ def _parsed(path: Path) -> yaml.Node | None:
     if len(raw) > MAX_FILE_BYTES:
         raise ValueError(f"{path}: has more than {MAX_FILE_BYTES} bytes; name another file")
     try:
-        return yaml.compose(raw.decode("utf-8-sig"), StrictLoader)
+        text = raw.decode("utf-8-sig")
+        if DIRECTIVE.search(text):
+            raise ValueError(f"{path}: %YAML is not 1.1, by which the toolkit reads; remove that line")
+        return yaml.compose(text, StrictLoader)
     except UnicodeDecodeError:
         raise ValueError(f"{path}: not UTF-8; save it as UTF-8") from None
     except yaml.YAMLError as error:

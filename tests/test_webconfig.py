@@ -28,6 +28,7 @@ WRONG = [
     ("a: [", "cannot be read"),
     ("{}\n---\n{}", "cannot be read"),
     ("&a [*b]", "cannot be read"),
+    ("%YAML 1.2\n---\n{}", "%YAML is not 1.1, by which the toolkit reads; remove that line"),
     ("[" * 10_000, "cannot be read"),
     ("tls_server_config: &a {min_version: TLS12}\nhttp_server_config:\n  <<: *a", "keys are not merged"),
     ("http_server_config: {http2: !!bool x}", "http2: 'x' is neither true nor false"),
@@ -215,6 +216,7 @@ def test_suites_that_http2_would_want_are_no_matter_where_it_is_not(more: str, t
 @pytest.mark.parametrize(
     "text",
     [
+        "%YAML 1.1\n---\n{}",
         "", "{}", "tls_server_config:", "basic_auth_users: {}", "rate_limit: ~", "# nothing", "\ufeff",
         "rate_limit: {interval: 0, burst: 0}", "rate_limit: {burst: 5}",
         "http_server_config: {headers: {X-XSS-Protection: }}",
