@@ -151,6 +151,14 @@ SURROUNDINGS = {
 }
 ROWS = {**ADDRESSES, **CONFIGS, **KEYS, **TOKENS, **IDS, **STATES, **WEBS, **SURROUNDINGS}
 
+TOGETHER = tuple(
+    name
+    for rows in (CONFIGS, KEYS, TOKENS, IDS, STATES, WEBS, SURROUNDINGS)
+    for name, row in list(rows.items())[1:]
+    if row.code == 2 and row.shell == 'exec "$@"' and "pipe" not in name
+)
+"""The rows that need no process of their own: of each kind, all but the first."""
+
 CHECKED = (
     "key not JSON",
     "token missing",
@@ -211,20 +219,59 @@ def _prepare_keys(folder: Path) -> None:
     (folder / "fields.json").write_text("{}")
 
 
-def launched(row: Row, folder: Path, port: int, command: str = "serve") -> subprocess.CompletedProcess[str]:
-    """Start the program in the circumstances of a row, and return how it ended."""
-    shell = row.shell.replace("{}", str(folder))
+def asked(row: Row, folder: Path, port: int, command: str) -> tuple[list[str], dict[str, str]]:
+    """Return the arguments and the environment of a row."""
     flags = [flag.replace("{}", str(folder)).replace("{port}", str(port)) for flag in row.flags]
     given = [] if any("listen" in flag for flag in flags) else ["--web.listen-address=127.0.0.1:0"]
     subcommand = [] if command == "serve" else [command]
     has_way = any("auth" in flag for flag in flags)
     environ = processes.clean_environ(**{**({} if has_way else {"YC_IAM_TOKEN": "t1.token"}), **row.environ})
+    return [*subcommand, *flags, *given], {name: value for name, value in environ.items() if value}
+
+
+def launched(row: Row, folder: Path, port: int) -> subprocess.CompletedProcess[str]:
+    """Start the program in the circumstances of a row, and return how it ended."""
+    arguments, environ = asked(row, folder, port, "serve")
     return subprocess.run(
-        ["sh", "-c", shell, "sh", *processes.exporter_command(*subcommand, *flags, *given)],
-        env={name: value for name, value in environ.items() if value},
+        ["sh", "-c", row.shell.replace("{}", str(folder)), "sh", *processes.exporter_command(*arguments)],
+        env=environ,
         capture_output=True,
         stdin=subprocess.DEVNULL,
         text=True,
         timeout=40,
         check=False,
     )
+
+
+SEVERAL = """
+import contextlib, json, os, sys, tempfile
+from exporter.cli import main
+for arguments, environ in json.load(sys.stdin):
+    os.environ.clear()
+    os.environ.update(environ)
+    out, err = (tempfile.TemporaryFile("w+", buffering=1) for _ in range(2))
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        try:
+            code = main(arguments)
+        except SystemExit as ended:
+            code = ended.code
+    said = [stream.seek(0) or stream.read() for stream in (out, err)]
+    print(json.dumps((code, *said)), flush=True)
+"""
+"""A program that starts again and again in one process, most of whose time would go into loading."""
+
+
+def launched_together(
+    asked: Sequence[tuple[Sequence[str], Mapping[str, str]]],
+) -> list[subprocess.CompletedProcess[str]]:
+    """Start the program with arguments and environments, one after the other, and return how each ended."""
+    done = subprocess.run(
+        [*processes.exporter_command()[:1], "-c", SEVERAL],
+        input=json.dumps(asked),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    ends = [json.loads(line) for line in done.stdout.splitlines()]
+    return [subprocess.CompletedProcess((), *end) for end in ends]

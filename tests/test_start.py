@@ -36,10 +36,18 @@ def ends(folder: Path) -> Iterator[Ends]:
         port = taken.getsockname()[1]
         # The longest first.
         names = sorted(starts.ROWS, key=lambda name: name != "config a pipe without a writer")
-        running = {name: beside.submit(starts.launched, starts.ROWS[name], folder, port) for name in names}
-        for name in starts.CHECKED:
-            launch = beside.submit(starts.launched, starts.ROWS[name], folder, port, "check")
-            running[f"check: {name}"] = launch
+        running = {
+            name: beside.submit(starts.launched, starts.ROWS[name], folder, port)
+            for name in names
+            if name not in starts.TOGETHER
+        }
+        together = [(name, name, "serve") for name in starts.TOGETHER]
+        together += [(f"check: {name}", name, "check") for name in starts.CHECKED]
+        asked = [starts.asked(starts.ROWS[row], folder, port, command) for _, row, command in together]
+        results = starts.launched_together(asked)
+        for (name, _, _), result in zip(together, results, strict=True):
+            running[name] = Future()
+            running[name].set_result(result)
         yield running
     held.close()
 
