@@ -6,6 +6,9 @@ from dataclasses import dataclass, field
 
 import fuzzing
 import pytest
+from faulty import Door, Halves, QuickClock
+
+from exporter.simulator import Simulator
 
 
 @dataclass
@@ -43,6 +46,19 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Iterator[None]:
         return (yield)
     finally:
         pyfuncitem.user_properties.append((fuzzing.SEEN, fuzzing.inputs(pyfuncitem.obj)))
+
+
+@pytest.fixture(scope="module")
+def door() -> Door:
+    """Return what shows the pages of all exporters."""
+    return Door(QuickClock())
+
+
+@pytest.fixture
+def halves(door: Door) -> Iterator[Halves]:
+    """Return a cloud of two halves, of which faults befall one."""
+    with Simulator(executions=0, clock=door.clock.time) as cloud:
+        yield Halves(cloud, door.clock)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

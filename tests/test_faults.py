@@ -2,7 +2,6 @@
 
 import os
 from collections import Counter
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -20,12 +19,9 @@ from faulty import (
     Door,
     Halves,
     Page,
-    QuickClock,
     Row,
     Subject,
 )
-
-from exporter.simulator import Simulator
 
 Costs = frozenset[tuple[str, str]]
 TOLERANCE = 0.3
@@ -131,19 +127,6 @@ CASES = {
         "Execution.GetHistory", f"flow-{BAD}-f{{}}", None, None, STEP_COUNTS, lasting=STEP_COUNTS
     ),
 }  # fmt: skip
-
-
-@pytest.fixture(scope="module")
-def door() -> Door:
-    """Return what shows the pages of all exporters."""
-    return Door(QuickClock())
-
-
-@pytest.fixture
-def halves(door: Door) -> Iterator[Halves]:
-    """Return a cloud of two halves."""
-    with Simulator(executions=0, clock=door.clock.time) as cloud:
-        yield Halves(cloud, door.clock)
 
 
 def settings(halves: Halves, reason: str) -> dict[str, Any]:

@@ -2,13 +2,12 @@
 
 import os
 from collections import Counter
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from faulty import BAD, LATER, MUCH_LATER, Door, Halves, QuickClock, Subject
+from faulty import BAD, LATER, MUCH_LATER, Door, Halves, Subject
 
-from exporter.simulator import Fault, FaultRule, Simulator
+from exporter.simulator import Fault, FaultRule
 
 DEEP: Any = [[[[[[[[{"a": [None]}]]]]]]]]
 FEW: tuple[Any, ...] = (None, True, 10**400, 1.5, "text", [], {}, DEEP)
@@ -52,19 +51,6 @@ FIELDS = {
     ),
 }
 PLACES = [(method, at, path) for method, (at, paths) in FIELDS.items() for path in paths.split()]
-
-
-@pytest.fixture(scope="module")
-def door() -> Door:
-    """Return what shows the pages of all exporters."""
-    return Door(QuickClock())
-
-
-@pytest.fixture
-def halves(door: Door) -> Iterator[Halves]:
-    """Return a cloud of two halves."""
-    with Simulator(executions=0, clock=door.clock.time) as cloud:
-        yield Halves(cloud, door.clock)
 
 
 @pytest.mark.parametrize(("method", "target", "path"), PLACES)

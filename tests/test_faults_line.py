@@ -19,7 +19,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
-from faulty import BUDGET, LATER, SECONDS, Door, Halves, Page, QuickClock, Subject
+from faulty import BUDGET, LATER, SECONDS, Door, Halves, Page, Subject
 from processes import free_port, until
 
 from exporter.simulator import Fault, FaultRule, Simulator
@@ -189,12 +189,6 @@ class Place:
         settings = self.halves.settings(seconds)
         settings["api"]["endpoint"] = url or self.gate.url
         return Subject(settings, self.door, self.environ)
-
-
-@pytest.fixture(scope="module")
-def door() -> Door:
-    """Return what shows the pages of all exporters."""
-    return Door(QuickClock())
 
 
 @pytest.fixture

@@ -2,10 +2,9 @@
 
 import os
 import random
-from collections.abc import Iterator
 
 import pytest
-from faulty import ROWS, Door, Halves, Page, QuickClock, Subject
+from faulty import ROWS, Door, Halves, Page, Subject
 
 from exporter.simulator import Fault, FaultRule, Simulator, Truth
 
@@ -18,19 +17,6 @@ TARGETS = ("", "", *FLOWS, "folder-bad", "exe-bad")
 FAULTS = [row for row in ROWS.values() if row.code != 404]
 LIST_FAULTS = (Fault.NO_END, Fault.BAD_ITEMS)
 COUNTERS = ("_total", "_bucket", "_count", "_sum")
-
-
-@pytest.fixture(scope="module")
-def door() -> Door:
-    """Return what shows the pages of all exporters."""
-    return Door(QuickClock())
-
-
-@pytest.fixture
-def halves(door: Door) -> Iterator[Halves]:
-    """Return a cloud of two halves."""
-    with Simulator(executions=0, clock=door.clock.time) as cloud:
-        yield Halves(cloud, door.clock)
 
 
 def befall(dice: random.Random, cloud: Simulator) -> None:

@@ -20,7 +20,6 @@ from faulty import (
     Door,
     Halves,
     Page,
-    QuickClock,
     Subject,
 )
 
@@ -30,12 +29,6 @@ TARGETS = 8
 """How many targets are asked for before anything has been read: two executions, two that ended, and so on."""
 LIFE = 600.0
 WAYS = ("Iam.CreateToken", "Metadata.Token", "OAuth.Token")
-
-
-@pytest.fixture(scope="module")
-def door() -> Door:
-    """Return what shows the pages of all exporters."""
-    return Door(QuickClock())
 
 
 @pytest.fixture
