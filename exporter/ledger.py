@@ -9,21 +9,25 @@ import logging
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 
 from exporter.account import LONGEST_RUN, Account
 from exporter.records import SETTLED, Facts, Look, Record
-from exporter.standing import NOTHING, Standing
+from exporter.standing import NOTHING, Key, Standing
 from exporter.statefile import Change, Saved, StateError, StateFile
 from exporter.statepath import MOVE
 from exporter.yandex.history import History
 from exporter.yandex.models import Execution, Step
+from exporter.yandex.secrets import one_line
 from exporter.yandex.workflows import Workflow
 
 log = logging.getLogger(__name__)
 
 MOST_WORKFLOWS = 10_000
+MOST_TOTAL = 10**40
+_NOT_OURS = (KeyError, TypeError, ValueError, IndexError, AttributeError, OverflowError, RecursionError)
+"""What reading JSON raises that has another shape."""
 SAVE_SECONDS = 0.25
 """Seconds that a page waits for the file at the least, when its own time is over."""
 CLOSE_SECONDS = 5.0
@@ -52,7 +56,9 @@ class Ledger:
         self._writing: Future[None] | None = None
         if file is not None:
             for workflow_id, saved in file.load().items():
-                self._accounts[workflow_id] = _restored(saved, f"{file.path}, workflow {workflow_id:.150}")
+                self._accounts[workflow_id] = _restored(
+                    saved, f"{file.path}, workflow {one_line(workflow_id, 150)}"
+                )
 
     def look(self, workflow_id: str, now: float, *, reach: float, window: float, again: bool) -> Look:
         """Return a look that has yet to read its first page.
@@ -248,10 +254,22 @@ class Ledger:
             log.info("state is saved again")
 
 
+def _check_shown(facts: Facts, totals: Mapping[Key, int]) -> None:
+    """Raise ValueError for what no page could show: totals below 0 or beyond floats, lone surrogates."""
+    for key, total in totals.items():
+        "".join(key).encode()
+        if not 0 <= total < MOST_TOTAL:
+            raise ValueError(f"{key} cannot be {'negative' if total < 0 else 'so large'}")
+    for step, names in facts.steps.items():
+        "".join((step, *names)).encode()
+
+
 def _restored(saved: Saved, where: str) -> Account:
     try:
         account = Account(Facts.of(saved.facts) if saved.facts else None)
+        _check_shown(account.facts, saved.totals)
         account.restore({id_: Record.of(row) for id_, row in saved.records.items()}, saved.totals)
-    except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
-        raise StateError(f"the state file {where}: not what this exporter writes ({error}); {MOVE}") from None
+    except _NOT_OURS as error:
+        said = one_line(str(error))
+        raise StateError(f"the state file {where}: not what this exporter writes ({said}); {MOVE}") from None
     return account

@@ -17,6 +17,8 @@ DOUBT = 3600.0
 """Seconds by which the cloud's clock may differ from ours if no answer tells the time."""
 GONE = 2
 """How often an execution is not to be found before it is taken for deleted."""
+_MOST_SECONDS = 1e12
+"""More than any time and any duration of protobuf has, both added."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +49,7 @@ class Record:
     def of(cls, row: Iterable[Any]) -> Self:
         """Read it from a JSON array."""
         status, started, owes_class, owes_steps, missing = row
-        return cls(Status(status), _number(started), bool(owes_class), bool(owes_steps), int(missing))
+        return cls(Status(status), _instant(started), bool(owes_class), bool(owes_steps), int(missing))
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,12 +107,12 @@ class Facts:
     def of(cls, plain: Mapping[str, Any]) -> Self:
         """Read them from a JSON object."""
         run = plain["last_completed"]
-        last = None if run is None else Run(Status(run[0]), float(run[1]), float(run[2]))
+        last = None if run is None else Run(Status(run[0]), _seconds(run[1]), _seconds(run[2]))
         steps = {id_: (str(type_), str(title)) for id_, (type_, title) in plain["steps"].items()}
         workflow = None if plain["workflow"] is None else Workflow.of(plain["workflow"])
         times = ("baseline", "newest", "floor", "last_started", "last_success", "last_failure")
         known = {"last_completed": last, "steps": MappingProxyType(steps), "workflow": workflow}
-        return cls(**{**plain, **{name: _number(plain[name]) for name in times}, **known})
+        return cls(**{**plain, **{name: _instant(plain[name]) for name in times}, **known})
 
 
 @dataclass(slots=True)
@@ -174,11 +176,16 @@ class Look:
         return max(min(self.latest or 0.0, self.began), self.began - self.doubt)
 
 
-def _number(value: Any) -> float | None:
-    """Return what a file holds of an instant; raises TypeError or ValueError for what is none."""
-    if isinstance(value, str):
-        raise TypeError("a text where an instant should be")
-    return None if value is None else float(value)
+def _instant(value: Any) -> float | None:
+    """Return what a file holds of an instant; raises ValueError for what is none."""
+    return None if value is None else _seconds(value)
+
+
+def _seconds(value: Any) -> float:
+    """Return a number of seconds that the API can have told; raises ValueError for what is none."""
+    if type(value) not in {int, float} or not abs(value) <= _MOST_SECONDS:
+        raise ValueError("not a number of seconds")
+    return float(value)
 
 
 def later(known: float | None, told: float | None) -> float | None:

@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import re
 import sqlite3
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -23,6 +24,7 @@ from exporter.statepath import (
     unwritable,
     used_here,
 )
+from exporter.yandex.secrets import one_line
 
 __all__ = ["Change", "Saved", "StateError", "StateFile"]
 
@@ -37,6 +39,7 @@ TABLES = (
     " PRIMARY KEY (workflow_id, key)) WITHOUT ROWID",
 )
 """Ids, keys and arrays are JSON in ASCII: any text is kept. Totals are digits: they outgrow 64 bits."""
+_TOTAL = re.compile(r"-?[0-9]+")
 PRAGMAS = (
     "PRAGMA locking_mode = EXCLUSIVE",
     # A WAL is a second file that a copy forgets, and its shared memory fails on network file systems.
@@ -102,7 +105,7 @@ class StateFile:
         """Return what is kept, by workflow id; raises StateError if a row cannot be read."""
         with translated(self._path):
             facts = {key: value[()] for key, value in self._read("facts", lambda _: (), _object)}
-            totals = defaultdict(dict, self._read("totals", _names, int))
+            totals = defaultdict(dict, self._read("totals", _names, _count))
             records = defaultdict(dict, self._read("records", _string, _array))
         ids = sorted({*facts, *totals, *records})
         return {key: Saved(facts.get(key, {}), totals[key], records[key]) for key in ids}
@@ -156,8 +159,8 @@ class StateFile:
                 yield _string(workflow_id), values
             except (ValueError, TypeError, RecursionError) as error:
                 raise StateError(
-                    f"the state file {self._path} is corrupt: table {table}, workflow {workflow_id!s:.150}: "
-                    f"{error}; {MOVE}"
+                    f"the state file {self._path} is corrupt: table {table}, "
+                    f"workflow {one_line(str(workflow_id), 150)}: {one_line(str(error))}; {MOVE}"
                 ) from error
 
     def _apply(self, change: Change) -> None:
@@ -231,7 +234,7 @@ def _examine(connection: sqlite3.Connection, path: Path) -> None:
         problem = "its tables are not those of this exporter"
     if problem != "ok":
         line = problem.removeprefix("*** in database main ***").strip().replace("\n", ", ")
-        raise StateError(f"the state file {path} is corrupt ({line}): {MOVE}")
+        raise StateError(f"the state file {path} is corrupt ({one_line(line)}): {MOVE}")
 
 
 def _examine_at_rest(path: Path) -> None:
@@ -275,6 +278,12 @@ def _loaded(text: str, kind: type[V]) -> V:
     if not isinstance(value, kind):
         raise TypeError(f"not a {kind.__name__}")
     return value
+
+
+def _count(text: str) -> int:
+    if not isinstance(text, str) or not _TOTAL.fullmatch(text):
+        raise ValueError("not a total")
+    return int(text)
 
 
 def _string(text: str) -> str:

@@ -7,6 +7,8 @@ import stat
 from collections.abc import Iterator
 from pathlib import Path
 
+from exporter.yandex.secrets import one_line
+
 APPLICATION_ID = 0x59435746
 """What says in the header of a SQLite file that it is ours: `YCWF`."""
 VERSION = 1
@@ -108,7 +110,7 @@ def _reason(path: Path, error: sqlite3.Error) -> str:
         case sqlite3.SQLITE_BUSY | sqlite3.SQLITE_LOCKED:
             what = "is in use by another process; each exporter needs a file of its own"
         case sqlite3.SQLITE_CORRUPT | sqlite3.SQLITE_NOTADB:
-            what = f"is corrupt ({error}): {MOVE}"
+            what = f"is corrupt ({one_line(str(error))}): {MOVE}"
         case sqlite3.SQLITE_FULL:
             what = "cannot be written: the disk is full; make room"
         case sqlite3.SQLITE_READONLY | sqlite3.SQLITE_PERM:
@@ -119,7 +121,7 @@ def _reason(path: Path, error: sqlite3.Error) -> str:
         case sqlite3.SQLITE_IOERR:
             what = f"or its -journal cannot be read or written ({name}); look at the disk, quotas and limits"
         case _:
-            what = f"cannot be used ({name or type(error).__name__}: {error})"
+            what = f"cannot be used ({name or type(error).__name__}: {one_line(str(error))})"
     return f"the state file {path} {what}"
 
 
