@@ -125,7 +125,7 @@ class Details:
         try:
             history = self._client.history(execution_id, MOST_STEPS, flight.budget)
         except Unauthorized as error:
-            flight.history_told(error)
+            flight.history_told(error.bare())
             _tell(target, key, error, flight)
             return nothing
         except ApiError as error:

@@ -116,7 +116,8 @@ class Executions:
         try:
             return replace(outcome, history=self._history(target.id, self._max_steps, flight))
         except ApiError as error:
-            return _without_history(outcome, error)
+            # The flight may keep it.
+            return _without_history(outcome, error.bare())
 
     def _history(self, execution_id: str, max_steps: int, flight: Flight) -> History:
         try:

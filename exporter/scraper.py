@@ -182,11 +182,12 @@ class Scraper:
         if not self._calls.acquire(flight.budget.remaining()):
             return NotSent("no time was left for the call")
         try:
-            return job.work(flight)
+            error = job.work(flight)
+            return error.bare() if error else None
         except Exception:
             log.exception("reading a target failed in an unforeseen way")
-            error = BadResponse("the answer could not be handled; see the log")
-            flight.broke(job.target, error)
-            return error
+            broken = BadResponse("the answer could not be handled; see the log")
+            flight.broke(job.target, broken)
+            return broken
         finally:
             self._calls.release()

@@ -5,6 +5,7 @@ import logging
 import math
 import re
 import threading
+import weakref
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -45,7 +46,7 @@ REASONS = {
 }  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, weakref_slot=True)
 class Runtime:
     """The objects of one configuration that pages are made from; times in seconds."""
 
@@ -122,7 +123,8 @@ class WebApp:
         self._clock = clock
         self._landing_page = page.LandingPage(version)
         self._lock = threading.Lock()
-        self._ready: Runtime | None = None
+        # Weak, for a runtime that was replaced is to go with its threads and connections.
+        self._ready: Callable[[], Runtime | None] = lambda: None
         self._rendering = 0.0
         self._turns = Turns(1)
         self._routes: dict[str, Callable[[WSGIEnvironment], Answer]] = {
@@ -242,14 +244,14 @@ class WebApp:
     def _is_ready(self, _: WSGIEnvironment) -> Answer:
         runtime = self._runtime()
         with self._lock:
-            ready = self._ready is runtime
+            ready = self._ready() is runtime
         if not ready:
             try:
                 runtime.authorizer.token(Budget.of(READY_SECONDS, self._clock))
             except ApiError as error:
                 return Answer(503, f"Not ready: {error.reason}: {redact(str(error))}\n")
             with self._lock:
-                self._ready = runtime
+                self._ready = weakref.ref(runtime)
         return Answer(200, "Ready.\n")
 
     def _reloaded(self, _: WSGIEnvironment) -> Answer:

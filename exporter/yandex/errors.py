@@ -17,7 +17,7 @@ ApiError
     └── ServerError   server_error  499 and 5xx
 """
 
-from typing import ClassVar
+from typing import ClassVar, Self
 
 
 class ApiError(Exception):
@@ -35,6 +35,11 @@ class ApiError(Exception):
         """Keep the status beside the message."""
         super().__init__(message)
         self.http_code = http_code
+
+    def bare(self) -> Self:
+        """Return this error to be kept: without the traceback, which would keep all that the call had."""
+        self.__context__ = self.__cause__ = None
+        return self.with_traceback(None)
 
 
 class Unreachable(ApiError):

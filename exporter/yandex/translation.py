@@ -4,6 +4,7 @@ import datetime as dt
 import email.utils
 import http.client
 import ssl
+import traceback
 import urllib.parse
 from dataclasses import dataclass
 
@@ -35,6 +36,17 @@ def causes(error: BaseException) -> list[BaseException]:
             seen.append(current)
             waiting += [*current.args, getattr(current, "reason", None), current.__cause__]
     return seen
+
+
+def let_go(chain: list[BaseException]) -> None:
+    """Clear a chain, with all that its tracebacks hold.
+
+    Their frames hold the exceptions in turn, those of libraries too: a socket and whoever waited for it
+    would stay until the garbage is collected.
+    """
+    for error in chain:
+        traceback.clear_frames(error.__traceback__)
+    chain.clear()
 
 
 def translated(chain: list[BaseException], request: Request, timed_out: type[ApiError]) -> Failure:

@@ -38,7 +38,7 @@ from exporter.yandex.errors import (
     refusal,
 )
 from exporter.yandex.sockets import Resolver, TimedAdapter, hurry
-from exporter.yandex.translation import FOREIGN, Failure, causes, http_date, translated
+from exporter.yandex.translation import FOREIGN, Failure, causes, http_date, let_go, translated
 
 _CHUNK = 64 * 1024
 _INSTANT = 0.001  # seconds; no time at all is no time limit
@@ -81,6 +81,21 @@ class Transport:
 
         The error's `http_code` is that of the last attempt.
         """
+        outcome = self._tried(request, budget)
+        if isinstance(outcome, Response):
+            return outcome
+        try:
+            raise outcome
+        finally:
+            # Else this frame would hold the error, whose traceback holds this frame and all who called it.
+            del outcome
+
+    def close(self) -> None:
+        """Close the connections that are kept; those of calls under way when these end."""
+        self._session.close()
+
+    def _tried(self, request: Request, budget: Budget) -> Response | ApiError:
+        """Return the answer, or the error of the last attempt."""
         error: ApiError = NotSent("no time was left for the call")
         for attempt in range(self._limits.retries + 1):
             if not self._rate.admit(budget) or budget.spent:
@@ -93,11 +108,7 @@ class Transport:
             if not outcome.again or attempt == self._limits.retries or pause >= budget.remaining():
                 break
             self._clock.sleep(pause)
-        raise error
-
-    def close(self) -> None:
-        """Close the connections that are kept; those of calls under way when these end."""
-        self._session.close()
+        return error
 
     def _backoff(self, attempt: int) -> float:
         return _FIRST_BACKOFF * 2.0**attempt * (0.5 + self._jitter.random())
@@ -129,7 +140,9 @@ class Transport:
             chain = causes(error)
         # Outside of the handler, so that the foreign exception, which knows the request, is let go.
         timed_out = BudgetSpent if left <= self._limits.timeout else CallTimeout
-        return translated(chain, request, timed_out)
+        failure = translated(chain, request, timed_out)
+        let_go(chain)
+        return failure
 
     def _ask(self, request: Request, address: str, seconds: float) -> requests.Response:
         return self._session.send(
