@@ -48,6 +48,9 @@ faults: $(STAMP) ## hundreds of mixtures of faults, and every field of every typ
 
 fuzz: $(STAMP) ## every property of parsers, settings and pages, over hundreds of thousands of inputs
 	FUZZ=$(or $(FUZZ),40) $(BIN)/pytest -q -n 2 --dist load -m hypothesis
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[fuzz]'
+	@if $(BIN)/python -c 'import atheris' 2>/dev/null; then $(BIN)/python tests/guided.py; \
+	else echo "There is no atheris for this machine; nothing is grown towards code not yet reached."; fi
 
 siege: $(STAMP) ## the attacks of the tests, with a thousand attackers
 	SIEGE_SIZE=1000 SIEGE_SECONDS=5 $(BIN)/pytest -q tests/test_siege.py
