@@ -5,14 +5,15 @@ import json
 import math
 import re
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from typing import Any
 
 import answers
 from fuzzing import fuzzed
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
-from hostile import DURATIONS, JSON, TEXTS, TIMES, spoiled
-from hypothesis import given
+from hostile import DURATIONS, JSON, LONG_TEXTS, TEXTS, TIMES, spoiled
+from hypothesis import example, given
 from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import Metric
@@ -161,6 +162,23 @@ def test_a_spoiled_answer_gives_a_page_that_prometheus_reads(
     assert all(0 <= each <= MOST for each in value(shown, "execution_duration_seconds"))
     assert all(0 < each <= MOST for each in value(shown, "execution_start_timestamp_seconds"))
     assert sum(value(shown, "state")) == (workflow is not None)
+
+
+@given(TEXTS | LONG_TEXTS, TEXTS, TEXTS)
+@example("<xss onxss='1'>\"&", "<xss>", "'><xss>")
+@fuzzed(30)
+def test_no_text_becomes_markup(name: str, alias: str, said: str) -> None:
+    """A name of the API, an alias of the configuration and a message of an error stay texts on the page."""
+    flow = Workflow.from_json({"workflow": {**answers.workflow(), "name": name}})
+    plain = collection(None, None, flow, ())
+    told: dict[str, Any] = {"reason": "forbidden", "message": said, "http_code": 403}
+    outcomes = (
+        replace(plain.executions[0], target=ExecutionTarget("e1", alias), **told),
+        ExecutionOutcome(ExecutionTarget("e2", alias), NOW, execution=Execution.of(answers.preview())),
+    )
+    folders = (FolderOutcome(FolderTarget(answers.FOLDER_ID), NOW, **told),)
+    made = replace(plain, executions=outcomes, folders=folders)
+    assert "xss" not in " ".join(tags(LandingPage("1.2.3").render(made, NOW, "https://x")))
 
 
 @given(spoiled(answers.WORKFLOWS), spoiled(answers.EXECUTIONS))

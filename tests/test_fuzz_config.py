@@ -116,9 +116,14 @@ WORDS = st.sampled_from([
 ])  # fmt: skip
 
 
+TAGS = st.sampled_from(["int", "float", "bool", "timestamp", "binary", "omap", "set", "null", "seq", "map"])
+LINES = st.builds("{}: !!{} {}".format, st.sampled_from(["labels", "lookback", "api"]), TAGS, WORDS | TEXTS)
+
+
 @given(st.one_of(
     st.lists(WORDS, max_size=24).map("".join), st.lists(WORDS, max_size=12).map(" ".join),
-    st.lists(WORDS | TEXTS, max_size=12).map("\n".join), st.binary(max_size=60),
+    st.lists(LINES, max_size=4).map("\n".join), st.lists(WORDS | TEXTS, max_size=12).map("\n".join),
+    st.binary(max_size=60),
     st.tuples(st.sampled_from("[{-?!&*|'\"#%\n"), st.sampled_from([999, 10_000])).map(lambda t: t[0] * t[1]),
     st.tuples(st.sampled_from(["[", "{a: ", "- ", "? ", "a:\n "]), st.sampled_from([200, 5000])).map(
         lambda t: t[0] * t[1]),
@@ -178,7 +183,7 @@ def test_any_command_line_is_taken_or_refused_in_words(words: list[str]) -> None
 
 @given(JSON)
 @example({"x": float("nan")})
-@fuzzed(100)
+@fuzzed(60)
 def test_any_json_in_a_variable_is_taken_or_refused_in_words(value: Any) -> None:
     """Lists may be given as JSON, and so may anything else."""
     try:

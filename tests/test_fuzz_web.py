@@ -40,7 +40,7 @@ IDS = st.one_of(
     LATIN,
 )  # fmt: skip
 NAMES = (
-    st.sampled_from(["execution_id", "workflow_id", "debug", "name[]", "execution_id[]", "target", ""])
+    st.sampled_from(["execution_id", "workflow_id", "debug", "name[]", "t1.hushhushhush", "target", ""])
     | LATIN
 )
 TRUTHS = st.sampled_from(["true", "1", "probe_success"])
@@ -103,6 +103,8 @@ def app(cloud: Simulator) -> Iterator[Any]:
 
 
 @given(PATHS, QUERIES, METHODS, HEADERS)
+@example("/probe", "t1.hushhushhush%0D%0Ax=1", "GET", {})
+@example("/probe", "execution_id=t1.hushhushhush%1B", "GET", {})
 @example("/metrics", "", "GET", {"HTTP_ACCEPT": "application/openmetrics-text; version="})
 @fuzzed(250)
 def test_any_request_gets_a_whole_answer(  # noqa: PLR0917 - hypothesis hands them over by place
@@ -121,6 +123,7 @@ def test_any_request_gets_a_whole_answer(  # noqa: PLR0917 - hypothesis hands th
     kinds = {"/": "text/html", "/sd": "application/json"}
     if reply.code != 200:
         assert kind == "text/plain"
+        assert all(line.isprintable() for line in body.decode().split("\n"))
     elif kind == "application/openmetrics-text":
         assert path in {"/metrics", "/probe"}
         list(parse_openmetrics(body.decode()) if method != "HEAD" else ())  # type: ignore[no-untyped-call]
@@ -176,13 +179,17 @@ def door(app: Any, tmp_path_factory: pytest.TempPathFactory) -> Any:
 SCHEMES = st.sampled_from(["Basic ", "basic ", "BASIC ", "Basic\t", "Bearer ", ""])
 
 
-@given(st.tuples(SCHEMES, CREDENTIALS | LATIN).map("".join))
-@example("Basic " + base64.b64encode(b"nina:right").decode())
+RIGHT = base64.b64encode(b"nina:right").decode()
+
+
+@given(st.tuples(SCHEMES, CREDENTIALS | LATIN | LATIN.map(lambda junk: junk + RIGHT)).map("".join))
+@example(f"Basic {RIGHT[:4]}!{RIGHT[4:]}")
+@example(f"Basic {RIGHT}")
 @fuzzed(150)
 def test_only_the_right_password_opens(door: Any, header: str) -> None:
     """Whatever the header holds; the right name and password do, in any case of the scheme."""
     environ = {"REQUEST_METHOD": "GET", "PATH_INFO": "/-/healthy", "HTTP_AUTHORIZATION": header}
     reply = answered(door, environ)
     scheme, _, encoded = header.partition(" ")
-    right = scheme.lower() == "basic" and encoded == base64.b64encode(b"nina:right").decode()
+    right = scheme.lower() == "basic" and encoded == RIGHT
     assert reply.code == (200 if right else 401)
