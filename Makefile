@@ -7,7 +7,7 @@ STAMP := $(VENV)/.installed
 AUDIT := .venv-audit
 SERVERS := .venv-servers
 
-.PHONY: help test audit lint demo dashboards docs golden faults fuzz siege servers tools clean
+.PHONY: help test audit lint demo dashboards docs golden faults fuzz siege soak servers tools clean
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST)
@@ -54,6 +54,9 @@ fuzz: $(STAMP) ## every property of parsers, settings and pages, over hundreds o
 
 siege: $(STAMP) ## the attacks of the tests, with a thousand attackers
 	SIEGE_SIZE=1000 SIEGE_SECONDS=5 $(BIN)/pytest -q tests/test_siege.py
+
+soak: $(STAMP) ## thousands of scrapes, with faults, kills and reloads: SOAK_SCRAPES, SOAK_SEED, SOAK_MINUTES
+	$(BIN)/python tests/soak.py
 
 servers: ## servers compared, in peace and under attack: the figures of the README
 	@test -x $(SERVERS)/bin/python || $(PYTHON) -m venv $(SERVERS)
