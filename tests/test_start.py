@@ -134,3 +134,17 @@ def test_a_clock_before_1970_is_no_obstacle() -> None:
         )
     assert done.returncode == 0, done.stderr
     assert "yc_workflow_up 1.0" in done.stdout
+
+
+def test_all_threads_share_one_heap(tmp_path: Path) -> None:
+    """With heaps of their own, for each of which glibc reserves 64 MiB, memory would grow for days."""
+    with Simulator(latency=0.05) as cloud:
+        ids = [f"--execution={id_}" for id_ in cloud.execution_ids()]
+        flags = (f"--api.endpoint={cloud.base_url}", *ids)
+        environ = processes.clean_environ(YC_IAM_TOKEN=cloud.token)
+        with processes.serving(tmp_path, *flags, environ=environ) as (url, process):
+            for _ in range(3):
+                assert processes.get(f"{url}/metrics")[0] == 200
+            maps = Path(f"/proc/{process.pid}/maps").read_text().splitlines()
+    starts_at = [int(line.split("-")[0], 16) for line in maps if len(line.split()) == 5]
+    assert len([at for at in starts_at if at % (64 << 20) == 0]) == 0
