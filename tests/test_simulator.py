@@ -389,7 +389,7 @@ def test_a_signed_jwt_is_a_token_until_it_expires(cloud: Simulator, clock: HandC
         {"iat": None},
         {"key": rsa.generate_private_key(public_exponent=65537, key_size=2048)},
     ],
-    ids=lambda changes: ", ".join(changes),
+    ids=", ".join,
 )
 def test_a_jwt_with_anything_wrong_is_refused(
     cloud: Simulator, tmp_path: Path, changes: dict[str, Any]
