@@ -161,6 +161,8 @@ class Soak:
                 self._live(lambda life: self._until_killed(life, short), DOORS[number % len(DOORS)])
             self._live(self._for_long, DOORS[0])
             self._live(self._at_last)
+            self.report.done["faults"] = self._upsets.struck.total()
+            self.report.done["kinds of faults"] = sum(times > 0 for times in self._upsets.struck.values())
         return self.report
 
     def _live(self, what: Callable[[Life], None], doors: Sequence[str] = ()) -> None:
@@ -361,8 +363,14 @@ class Soak:
 
         with contextlib.suppress(AssertionError):
             processes.until(is_at_rest, REST_SECONDS)
-        self.report.moments.append(Moment.of(life.pid, self._scraped, self._files.state))
+        moment = Moment.of(life.pid, self._scraped, self._files.state)
+        self.report.moments.append(moment)
         self.report.done["rests"] += 1
+        itself = life.values("process_open_fds", "process_resident_memory_bytes")
+        # Who asks has a connection.
+        told = int(itself["process_open_fds"]), itself["process_resident_memory_bytes"] / 1024
+        agrees = 0 <= told[0] - moment.files <= 2 and abs(told[1] - moment.resident) < moment.resident / 10
+        self._claim(agrees, f"{where} it says of itself {told}, and is {moment}")
 
     def _untrue(self, life: Life, since: float) -> list[str]:
         """Return what a page says that is not true, or was not at an instant that is over."""
@@ -412,7 +420,8 @@ def main(given: Sequence[str]) -> int:
         report = Soak(folder, size, said.seed, say).run()
     say(report.text())
     if report.problems:
-        say(f"not well; again: tests/soak.py --scrapes {said.scrapes} --seed {said.seed} --folder soak.out")
+        again = f"--scrapes {said.scrapes} --seed {said.seed} --minutes {said.minutes}"
+        say(f"not well; again: python tests/soak.py {again} --folder soak.out")
         return 1
     say("well: memory, threads and files are flat, no counter fell, each is the truth")
     return 0

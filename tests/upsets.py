@@ -3,6 +3,7 @@
 import os
 import random
 import ssl
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -184,11 +185,12 @@ def run_on(cloud: Simulator, number: int, turn: int) -> None:
 class Upsets:
     """Draws what happens next; all of its kinds come in turn, in any order.
 
-    `life` is the exporter that it happens to.
+    `life` is the exporter that it happens to; `struck` counts by kind how often faults did.
     """
 
     def __init__(self, cloud: Simulator, files: Files, seed: str) -> None:
         self.life: Life | None = None
+        self.struck: Counter[str] = Counter()
         self._cloud = cloud
         self._files = files
         self._dice = random.Random(seed)
@@ -213,7 +215,7 @@ class Upsets:
 
     def calm(self) -> None:
         """Let all be well, with a token that nobody has refused."""
-        self._cloud.faults.clear()
+        self._lift()
         self._cloud.change_conditions(**CALM)
         self._cloud.start()
         self._files.write_token()
@@ -224,9 +226,13 @@ class Upsets:
             self.life.reload(by_signal=self._dice.random() < 0.5, refused=refused)
 
     def _add(self, rule: FaultRule) -> None:
-        self._cloud.faults.add(replace(rule, times=self._dice.randint(1, MOST_TIMES)))
+        times = self._dice.randint(1, MOST_TIMES)
+        self.struck[rule.kind] += times
+        self._cloud.faults.add(replace(rule, times=times))
 
     def _lift(self) -> None:
+        for rule in self._cloud.faults.rules():
+            self.struck[rule.kind] -= rule.times or 0
         self._cloud.faults.clear()
 
     def _fault(self) -> Upset:
