@@ -3,6 +3,7 @@
 import contextlib
 import http.client
 import signal
+import socket
 import subprocess
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -10,6 +11,7 @@ from pathlib import Path
 import processes
 from visitors import Door, Samples, samples
 
+WITHIN = Path(__file__).parent / "within"
 RELOADED = "yc_workflow_exporter_config_last_reload_success_timestamp_seconds"
 REFUSED = "yc_workflow_exporter_config_last_reload_successful"
 END_SECONDS = 15.0
@@ -31,6 +33,14 @@ class Life:
     def pid(self) -> int:
         """Its process id."""
         return self.process.pid
+
+    def in_use(self) -> tuple[int, int]:
+        """Return the bytes that malloc has given, and how many small blocks Python has, garbage aside."""
+        with socket.socket(socket.AF_UNIX) as asker:
+            asker.settimeout(END_SECONDS)
+            asker.connect(f"\0{_name(self.door)}")
+            given, blocks = asker.recv(100).split()
+        return int(given), int(blocks)
 
     @property
     def is_over(self) -> bool:
@@ -91,8 +101,14 @@ def lived(folder: Path, door: Door, *flags: str, doors: Sequence[str] = ()) -> I
     folder.mkdir()
     log = folder / "exporter.log"
     command = processes.exporter_command(f"--web.listen-address=127.0.0.1:{door.port}", *flags)
-    with processes.running(command, log, processes.clean_environ()) as process:
+    environ = processes.clean_environ(PYTHONPATH=str(WITHIN), TOLD_FROM_WITHIN=_name(door))
+    with processes.running(command, log, environ) as process:
         life = Life(process, door, log, doors)
         processes.until(lambda: life.answers() or life.is_over)
         assert not life.is_over, log.read_text()
         yield life
+
+
+def _name(door: Door) -> str:
+    """Return what the socket is called that tells from within; a port is nobody else's."""
+    return f"exporter-{door.port}"

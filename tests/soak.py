@@ -16,14 +16,14 @@ import threading
 import time
 import traceback
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
 import processes
 import tally
 from lifetimes import Life, lived
-from steadiness import NOISE_KIB, Moment, complaints, table
+from steadiness import NOISE, Moment, complaints, table
 from upsets import FLOWS, WATCHED, Files, Upset, Upsets, populate
 from visitors import Door, Page, Samples, Visit
 
@@ -34,8 +34,8 @@ MOST_PROBLEMS: Final = 20
 SETTLE_SECONDS: Final = 30.0
 REST_SECONDS: Final = 10.0
 SAY_SECONDS: Final = 5.0
-SHORT_NOISE_KIB: Final = 16 * 1024
-"""By so much memory may grow in a life that is too short for it to find its size."""
+SHORT_NOISE: Final = {"used": 512.0, "blocks": 8000.0, "resident": 24 * 1024.0}
+"""By so much a life may grow that is too short for memory to find its size."""
 FEWEST_RESTS: Final = 5
 LONG_LIFE: Final = 0.7
 """The share of the scrapes that one exporter lives through, whose memory is judged."""
@@ -75,7 +75,7 @@ class Size:
     kills: int = 10
     interval: float = 4.0
     seconds: float = float("inf")
-    noise_kib: float = NOISE_KIB
+    noise: Mapping[str, float] = dataclasses.field(default_factory=lambda: NOISE)
 
     @classmethod
     def of(cls, scrapes: int) -> "Size":
@@ -83,7 +83,7 @@ class Size:
         if scrapes >= 2000:
             return cls(scrapes, kills=scrapes // 250)
         rest = round(scrapes * LONG_LIFE / FEWEST_RESTS)
-        return cls(scrapes, visit=10, rest=rest, kills=4, interval=1.0, noise_kib=SHORT_NOISE_KIB)
+        return cls(scrapes, visit=10, rest=rest, kills=4, interval=1.0, noise=SHORT_NOISE)
 
 
 @dataclasses.dataclass
@@ -222,7 +222,7 @@ class Soak:
                 rest = self._scraped + self._size.rest
             if len(self.report.problems) > MOST_PROBLEMS:
                 return
-        self.report.problems += complaints(self.report.moments, self._size.noise_kib)
+        self.report.problems += complaints(self.report.moments, self._size.noise)
 
     def _at_last(self, life: Life) -> None:
         """Stop the time of the cloud, and let everything be the truth."""
@@ -350,20 +350,26 @@ class Soak:
         where = f"at rest after {self._scraped} scrapes"
         self._compare(life, f"{where}, calls", codes=False)
         self._upsets.calm()
+        self._files.write(patient=True)
         life.reload()
         began = time.time()
         self._settle(lambda: self._untrue(life, began), where)
         self._compare(life, f"{where}, calls by code", codes=True)
+        self._files.write()
         life.reload()
-        first = (self.report.moments or [Moment.of(life.pid, 0, self._files.state)])[0]
 
         def is_at_rest() -> bool:
-            now = Moment.of(life.pid, self._scraped, self._files.state)
-            return (now.threads, now.files) <= (first.threads, first.files)
+            now, first = Footprint.of(life.pid), self.report.moments[0]
+            return now.threads <= first.threads and now.files <= first.files
 
+        if not self.report.moments:
+            # The first is what all others are held against: let it be as quiet as it can.
+            processes.until(lambda: Footprint.of(life.pid).threads <= QUIET_THREADS, REST_SECONDS)
+        else:
+            self._wait
         with contextlib.suppress(AssertionError):
             processes.until(is_at_rest, REST_SECONDS)
-        moment = Moment.of(life.pid, self._scraped, self._files.state)
+        moment = self._moment(life)
         self.report.moments.append(moment)
         self.report.done["rests"] += 1
         itself = life.values("process_open_fds", "process_resident_memory_bytes")
@@ -371,6 +377,9 @@ class Soak:
         told = int(itself["process_open_fds"]), itself["process_resident_memory_bytes"] / 1024
         agrees = 0 <= told[0] - moment.files <= 2 and abs(told[1] - moment.resident) < moment.resident / 10
         self._claim(agrees, f"{where} it says of itself {told}, and is {moment}")
+
+    def _moment(self, life: Life) -> Moment:
+        return Moment.of(life.pid, life.in_use(), self._scraped, self._files.state)
 
     def _untrue(self, life: Life, since: float) -> list[str]:
         """Return what a page says that is not true, or was not at an instant that is over."""

@@ -38,7 +38,7 @@ class Desk:
     def __init__(self, cloud: Simulator, clock: ToldClock, **settings: Any) -> None:
         self.clock = clock
         self.settings: dict[str, Any] = {
-            "api": {"endpoint": cloud.base_url, "timeout": "400ms", "max_response_bytes": "1MiB"},
+            "api": {"endpoint": cloud.base_url, "timeout": "800ms", "max_response_bytes": "1MiB"},
             "auth": {"iam_token": cloud.token},
             "executions": [target.id for target in TARGETS],
             "scrape": {"timeout": "5s"},

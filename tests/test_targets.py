@@ -122,7 +122,6 @@ def test_a_folder_takes_the_names_that_are_included_and_not_excluded(
         ({"team": "payments", "owner": "ann"}, False),
     ],
 )
-@fuzzed(100)
 def test_a_folder_takes_what_has_all_its_labels(wanted: dict[str, str], *, taken: bool) -> None:
     """With just these values; a workflow may have more labels, and its name must be right besides."""
     labels = {"team": "payments", "env": "prod", "more": "yes"}
