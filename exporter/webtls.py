@@ -3,6 +3,7 @@
 import enum
 import ipaddress
 import os
+import re
 import ssl
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
@@ -12,10 +13,11 @@ from pathlib import Path
 from typing import Any
 
 from exporter import files
-from exporter.yandex.secrets import one_line
+from exporter.yandex.secrets import one_line, redact
 
 MAX_PEM_BYTES = 1024 * 1024
 MAX_NAME = 60
+BASE64 = re.compile(r"[A-Za-z0-9+/=]{100}")
 VERSIONS = {"TLS12": ssl.TLSVersion.TLSv1_2, "TLS13": ssl.TLSVersion.TLSv1_3}
 SUITES = {
     "TLS_AES_128_GCM_SHA256": "",
@@ -78,8 +80,9 @@ class Pem:
         name = f"tls_server_config.{self.name}:"
         if self.path is None:
             return f"{name} the text"
-        # A name of this length is no name, and may be the key itself.
-        shown = repr(str(self.path)) if len(self.path.name) <= MAX_NAME else "the name"
+        # What is as long, or as much base64, as this is no name, and may be the key itself.
+        is_name = len(self.path.name) <= MAX_NAME and not BASE64.search(str(self.path))
+        shown = repr(redact(str(self.path))) if is_name else "the name"
         return f"{name} {shown}"
 
 

@@ -23,6 +23,7 @@ from typing import Final
 import processes
 import tally
 from lifetimes import Life, lived
+from siege import Footprint
 from steadiness import NOISE, Moment, complaints, table
 from upsets import FLOWS, WATCHED, Files, Upset, Upsets, populate
 from visitors import Door, Page, Samples, Visit
@@ -33,6 +34,8 @@ MOST_PROBLEMS: Final = 20
 """After so many there is no point in going on."""
 SETTLE_SECONDS: Final = 30.0
 REST_SECONDS: Final = 10.0
+QUIET_THREADS: Final = 5
+"""At rest: the main one, those of reloads, the server and the state, and the one that tells from within."""
 SAY_SECONDS: Final = 5.0
 SHORT_NOISE: Final = {"used": 512.0, "blocks": 8000.0, "resident": 24 * 1024.0}
 """By so much a life may grow that is too short for memory to find its size."""
@@ -357,19 +360,8 @@ class Soak:
         self._compare(life, f"{where}, calls by code", codes=True)
         self._files.write()
         life.reload()
-
-        def is_at_rest() -> bool:
-            now, first = Footprint.of(life.pid), self.report.moments[0]
-            return now.threads <= first.threads and now.files <= first.files
-
-        if not self.report.moments:
-            # The first is what all others are held against: let it be as quiet as it can.
-            processes.until(lambda: Footprint.of(life.pid).threads <= QUIET_THREADS, REST_SECONDS)
-        else:
-            self._wait
-        with contextlib.suppress(AssertionError):
-            processes.until(is_at_rest, REST_SECONDS)
-        moment = self._moment(life)
+        self._wait_for_quiet(life)
+        moment = Moment.of(life.pid, life.in_use, self._scraped, self._files.state)
         self.report.moments.append(moment)
         self.report.done["rests"] += 1
         itself = life.values("process_open_fds", "process_resident_memory_bytes")
@@ -378,8 +370,15 @@ class Soak:
         agrees = 0 <= told[0] - moment.files <= 2 and abs(told[1] - moment.resident) < moment.resident / 10
         self._claim(agrees, f"{where} it says of itself {told}, and is {moment}")
 
-    def _moment(self, life: Life) -> Moment:
-        return Moment.of(life.pid, life.in_use(), self._scraped, self._files.state)
+    def _wait_for_quiet(self, life: Life) -> None:
+        """Wait until all that ends has ended; what does not is seen in the moment."""
+
+        def is_quiet() -> bool:
+            now, moments = Footprint.of(life.pid), self.report.moments
+            return now.threads <= QUIET_THREADS and (not moments or now.files <= moments[0].files)
+
+        with contextlib.suppress(AssertionError):
+            processes.until(is_quiet, REST_SECONDS)
 
     def _untrue(self, life: Life, since: float) -> list[str]:
         """Return what a page says that is not true, or was not at an instant that is over."""

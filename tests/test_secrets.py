@@ -63,3 +63,11 @@ def test_a_line_is_one_line() -> None:
     assert one_line("a\nb\x1b[31m\u2028c") == "a\\nb\\x1b[31m\\u2028c"
     assert one_line("x" * 300) == "x" * 199 + "…"
     assert len(one_line("\n" * 300)) == 200
+
+
+@pytest.mark.parametrize("before", ["İ" * 40, "ß" * 40, "ﬁ" * 40, "Ǆ" * 40])
+def test_letters_that_change_their_length_uncover_nothing(before: str) -> None:
+    """A capital may be two small letters; what is cut short is hidden to its last character all the same."""
+    secret = "hush/hush+hush=hush-hush-hush-hush-hush"
+    for cut in (secret[:-1], secret[1:], secret[:20].upper()):
+        assert "hush" not in redact(f"{before}{cut}", secret).lower()

@@ -17,35 +17,45 @@ import pytest
 import tally
 from faulty import GROUPS, ROWS, Door, Halves, QuickClock, Subject
 from soak import Size, Soak
-from steadiness import Moment, complaints
+from steadiness import NOISE, Moment, complaints
 
 from exporter.simulator import Simulator
 
-FLAT = [Moment(n * 100, 50_000, 74_000, 9, 12, 0) for n in range(36)]
+FLAT = [Moment(n * 100, 20_000, 300_000, 74_000, 9, 12, 0) for n in range(36)]
 SCRAPES = 200
 
 
-def noisy(moments: list[Moment], kib: int = 700) -> list[Moment]:
+def noisy(moments: list[Moment]) -> list[Moment]:
     """Return moments whose memory goes up and down, and is far off at one of them."""
     dice = random.Random(1)
-    noise = [dice.randint(0, kib) for _ in moments]
-    noise[20] = 40_000
-    pairs = zip(moments, noise, strict=True)
-    return [replace(m, private=m.private + n, resident=m.resident + n) for m, n in pairs]
+    found = []
+    for number, moment in enumerate(moments):
+        share = 9.0 if number == 20 else dice.random()
+        noise = {name: round(getattr(moment, name) + share * NOISE[name]) for name in NOISE}
+        found.append(replace(moment, **noise))
+    return found
 
 
 def test_memory_that_goes_up_and_down_is_flat() -> None:
     """Neither noise nor one moment that is far off is taken for a leak, nor is the warm-up."""
-    warming = [replace(m, private=30_000 + 3000 * n) for n, m in enumerate(FLAT[:8])]
+    warming = [replace(m, used=10_000 + 3000 * n) for n, m in enumerate(FLAT[:8])]
     assert complaints(noisy(FLAT)) == []
     assert complaints(noisy([*warming, *FLAT[8:]])) == []
 
 
 def test_a_leak_of_one_kib_a_scrape_is_seen() -> None:
-    """So little is more than what noise does, in as many scrapes as `make soak` has."""
-    leaking = [replace(m, private=m.private + m.scrapes) for m in noisy(FLAT)]
+    """So little is more than what noise does, in as many scrapes as `make soak` has, and in fewer."""
+    leaking = [replace(m, used=m.used + m.scrapes) for m in noisy(FLAT)]
+    for moments in (leaking, leaking[:12]):
+        (complaint,) = complaints(moments)
+        assert complaint.startswith("used: ")
+
+
+def test_a_leak_of_small_objects_is_seen() -> None:
+    """Four objects that each scrape leaves behind are one or two lines of code, and too many."""
+    leaking = [replace(m, blocks=m.blocks + 4 * m.scrapes) for m in noisy(FLAT)]
     (complaint,) = complaints(leaking)
-    assert complaint.startswith("private memory grows")
+    assert complaint.startswith("blocks: ")
 
 
 @pytest.mark.parametrize("name", ["threads", "files"])

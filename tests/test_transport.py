@@ -536,3 +536,15 @@ def test_no_connection_is_left_after_the_end() -> None:
         assert ended.wait(5)
         assert sender.send(wire.url).body == {}
         sender.transport.close()
+
+
+def test_a_name_that_found_no_thread_is_resolved_the_next_time() -> None:
+    """Where the system gives no thread the lookup fails in words, and leaves nothing that waits for it."""
+    resolver = Resolver()
+    before = threading.stack_size(1 << 40)
+    try:
+        with pytest.raises(OSError, match="no thread to resolve the name with"):
+            resolver.addresses("localhost", 1, time.monotonic() + 5.0)
+    finally:
+        threading.stack_size(before)
+    assert resolver.addresses("localhost", 1, time.monotonic() + 5.0)

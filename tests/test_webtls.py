@@ -394,3 +394,16 @@ def test_a_context_is_of_one_reading_only(tmp_path: Path) -> None:
     tls = Tls(Pem("cert_file", tmp_path / "server.crt"), Pem("key_file", tmp_path / "server.key"))
     make: Callable[[Tls], ssl.SSLContext] = context_of
     assert make(tls) is not make(tls)
+
+
+def test_a_key_in_the_place_of_a_name_is_not_repeated(tmp_path: Path) -> None:
+    """In one line it has slashes, and so looks like a path; many keys, for one may look otherwise."""
+    for _ in range(20):
+        certificate(tmp_path, "server")
+        lines = (tmp_path / "server.key").read_text().splitlines()
+        folded = "".join(lines[1:-1])
+        path = tmp_path / "web.yml"
+        path.write_text(f"tls_server_config: {{cert_file: server.crt, key_file: '{folded}'}}\n")
+        with pytest.raises(ValueError, match="key_file: the name cannot be read") as caught:
+            WebConfigFile(path)
+        assert folded[20:40] not in str(caught.value)

@@ -105,11 +105,12 @@ class Files:
         return "iam_token_file" in self._ways[0]
 
     def write(self, *, patient: bool = False, **changes: Any) -> None:
-        """Write the configuration, with changes; `patient` has time for calls, however busy the machine is."""
+        """Write the configuration, with changes; the `patient` one waits for calls on a busy machine, too."""
         url = self._cloud.base_url
+        call, scrape = ("5s", "10s") if patient else ("400ms", "2s")
         settings = {
             "api": {
-                "endpoint": url, "iam_endpoint": url, "timeout": "5s" if patient else "400ms", "requests_per_second": 10_000,
+                "endpoint": url, "iam_endpoint": url, "timeout": call, "requests_per_second": 10_000,
                 "max_response_bytes": "1MiB", "concurrency": 8,
             },
             "auth": self._ways[0],
@@ -118,7 +119,7 @@ class Files:
             "executions_file": "ids.txt",
             "history": {"enabled": True},
             "state": {"file": "state.db"},
-            "scrape": {"timeout": "10s" if patient else "2s"},
+            "scrape": {"timeout": scrape},
             "web": {"enable_lifecycle": True},
             "labels": ["team"],
             "lookback": "1d",

@@ -2,6 +2,7 @@
 
 import base64
 import re
+import string
 from urllib.parse import quote
 
 MASK = "<secret>"
@@ -22,6 +23,7 @@ _BEARER = re.compile(r"\b(bearer|api-key)(\s+)[^\s\"',;]+", re.IGNORECASE)
 # A word of small letters is a word, as in "basic authentication".
 _BASIC = re.compile(r"\b((?i:basic)\s+)(?=[a-z]*[A-Z0-9+/=])[A-Za-z0-9+/_-]{4,}={0,2}")
 _WORD = re.compile(r"[^\s\"',;]+")
+_SMALL = str.maketrans(string.ascii_uppercase, string.ascii_lowercase)  # `lower` may change the length
 
 
 def redact(text: str, *known: str) -> str:
@@ -35,7 +37,9 @@ def redact(text: str, *known: str) -> str:
     for value in sorted(values, key=len, reverse=True):
         text = text.replace(value, MASK)
         if len(value) >= _LONG:
-            text = _without_parts(text, value[: _LONG // 2].lower(), value[-_LONG // 2 :].lower())
+            text = _without_parts(
+                text, value[: _LONG // 2].translate(_SMALL), value[-_LONG // 2 :].translate(_SMALL)
+            )
     text = _SHAPES.sub(MASK, text)
     text = _BASIC.sub(rf"\1{MASK}", text)
     return _BEARER.sub(rf"\1\2{MASK}", text)
@@ -48,12 +52,12 @@ def _forms(value: str) -> tuple[str, str, str]:
 
 def _without_parts(text: str, head: str, tail: str) -> str:
     """Hide a secret that was cut short, or is in capitals: it is still too much of it."""
-    lowered = text.lower()
+    lowered = text.translate(_SMALL)
     if head not in lowered and tail not in lowered:
         return text
 
     def hidden(word: re.Match[str]) -> str:
-        whole, small = word[0], word[0].lower()
+        whole, small = word[0], word[0].translate(_SMALL)
         begin, end = small.find(head), small.rfind(tail)
         if begin >= 0:
             return whole[:begin] + MASK

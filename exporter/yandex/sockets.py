@@ -103,14 +103,22 @@ class Resolver:
         with self._lock:
             lookup = self._lookups.get(name)
             if lookup is None:
-                lookup = self._lookups[name] = Future()
-                threading.Thread(
-                    target=self._resolve, args=(name, lookup), name="resolve", daemon=True
-                ).start()
+                lookup = self._begun(name)
         try:
             return lookup.result(max(_INSTANT, end - time.monotonic()))
         except TimeoutError:
             raise TimeoutError("timed out") from None
+
+    def _begun(self, name: tuple[str, int | None]) -> "Future[list[_Address]]":
+        """Begin to resolve a name; raises OSError where no thread can be had, and the next may try again."""
+        lookup: Future[list[_Address]] = Future()
+        thread = threading.Thread(target=self._resolve, args=(name, lookup), name="resolve", daemon=True)
+        try:
+            thread.start()
+        except RuntimeError:
+            raise OSError("no thread to resolve the name with") from None
+        self._lookups[name] = lookup
+        return lookup
 
     def _resolve(self, name: tuple[str, int | None], lookup: Future[list[_Address]]) -> None:
         try:
