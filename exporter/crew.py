@@ -123,10 +123,12 @@ class Crew:
     def _work(self) -> None:
         while (begun := self._next()) is not None:
             queue, task = begun
-            task.do()
-            with self._changed:
-                queue.working -= 1
-                self._free += 1
+            try:
+                task.do()
+            finally:
+                with self._changed:
+                    queue.working -= 1
+                    self._free += 1
 
     def _next(self) -> tuple[_Queue, Task] | None:
         """Return the task whose turn it is; None when this thread is not needed any more."""

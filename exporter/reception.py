@@ -105,8 +105,13 @@ class Reception:
             log.warning("cannot accept connections; raise the limit of open files", extra={"fields": fields})
 
     def _receive(self, sock: socket.socket, peer: tuple[str, int]) -> None:
-        wire, ends = Wire(sock), Ends(sock.getsockname()[:2], peer[:2])
-        seat = Seat()
+        try:
+            ends = Ends(sock.getsockname()[:2], peer[:2])
+        except (OSError, TypeError) as error:  # BSD says so of who has gone already
+            sock.close()
+            log.debug("a client went as he was accepted", extra={"fields": {"error": str(error)}})
+            return
+        wire, seat = Wire(sock), Seat()
         self._house.seats.take(seat)
         visit = Visit(self._house, wire, seat, ends)
         task = asyncio.get_running_loop().create_task(visit.stay())

@@ -110,8 +110,8 @@ def serve(application: Application, version: str, tell: Callable[[Server], None]
     listen = application.parts.settings.web.listen_address
     server = Server(app, listen, web_config=web_config(application), lanes=LANES)
     reloads = Reloads(application.reload)
-    _begin(server, reloads)
     try:
+        _begin(server, reloads)
         watched = application.runtime().watched()
         fields = {
             "urls": ",".join(server.urls),

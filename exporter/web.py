@@ -31,13 +31,17 @@ MINIMUM_SECONDS = 0.1
 READY_SECONDS = 2.0
 TURN_SECONDS = 5.0
 STALE_SECONDS = 30.0
-SCRAPES, PROBES, READINESS = Lane("scrapes", 64), Lane("probes", 96), Lane("readiness", 4)
-LANES = {"/": SCRAPES, "/metrics": SCRAPES, "/sd": SCRAPES, "/probe": PROBES, "/-/ready": READINESS}
-"""The pages that may wait for the cloud; the server has more threads than these need, for the others."""
+SCRAPES, PROBES = Lane("scrapes", 64), Lane("probes", 96)
+READINESS, RELOADS = Lane("readiness", 4), Lane("reloads", 2)
 MOST_PROBED = 100
 MOST_PARAMETERS = 1000
 PROBE_PARAMETERS = ("execution_id", "workflow_id", "debug", "name[]")
 RELOAD = "/-/reload"
+LANES = {
+    "/": SCRAPES, "/metrics": SCRAPES, "/sd": SCRAPES,
+    "/probe": PROBES, "/-/ready": READINESS, RELOAD: RELOADS,
+}  # fmt: skip
+"""The pages that may wait, for the cloud or for each other; the server has more threads than these need."""
 TEXT = "text/plain; charset=utf-8"
 NOSNIFF = ("X-Content-Type-Options", "nosniff")
 REASONS = {
@@ -180,7 +184,8 @@ class WebApp:
         budget = self._budget(environ, runtime, reserve=reserve)
         collect = functools.cache(lambda: runtime.scraper.collect(runtime.watched(), budget))
         registry = self._metrics_registry(runtime, collect)
-        if environ.get("QUERY_STRING"):
+        if "name" in environ.get("QUERY_STRING", ""):
+            # What is asked for by name may need nothing of the cloud.
             return _exposition(registry, environ)
         collect()
         # Pages are made of CPU: many at once take as long and keep the server from its clients.

@@ -79,7 +79,8 @@ class WebConfigFile:
     """The file as it is now: read again when it or its certificates change; a bad change is not taken.
 
     `_lock` guards `_seen` (the files of the last reading, taken or not, as they were when looked at),
-    `_good`, `_bucket` and `_remembered`, which holds at most 100 digests of passwords found right. `_bcrypt`
+    `_good`, `_bucket` and `_remembered`, which holds at most 100 digests of passwords found right, each
+    with its hash: who keeps his hash is known after a change of the file, too. `_bcrypt`
     lets one password be hashed at a time; `_places` lets few wait for that, so that a flood of wrong
     passwords leaves threads to others. `matches` says whether a password has a hash, `monotonic` is the time
     of the rate limit. Whoever is refused costs the same: as much as the dearest hash of the file.
@@ -135,7 +136,6 @@ class WebConfigFile:
             return
         self._good = config
         self._limit()
-        self._remembered.clear()
         log.info("web.config_file read again")
 
     def _limit(self) -> None:
