@@ -41,7 +41,7 @@ ROWS = (
     {"yandex.sources"},
     {"yandex.transport"},
     {"yandex.translation"},
-    {"yandex.calls"},
+    {"yandex.calls", "yandex.pools"},
     {"yandex.sockets", "yandex.history"},
     {"yandex.models", "yandex.errors", "strictyaml", "cron"},
     {"yandex.secrets", "files"},

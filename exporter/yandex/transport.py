@@ -4,7 +4,6 @@ Foreign exceptions end here. What comes out is a `Response` or an `ApiError`, wi
 """
 
 import collections
-import ipaddress
 import json
 import math
 import random
@@ -13,10 +12,8 @@ import threading
 import urllib.parse
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from http.cookiejar import DefaultCookiePolicy
 from typing import NoReturn
 
-import requests
 import urllib3
 
 from exporter.yandex.calls import (
@@ -37,16 +34,15 @@ from exporter.yandex.errors import (
     ServerError,
     refusal,
 )
-from exporter.yandex.sockets import Resolver, TimedAdapter, hurry
+from exporter.yandex.pools import Pools
+from exporter.yandex.sockets import hurry
 from exporter.yandex.translation import FOREIGN, Failure, causes, http_date, let_go, translated
 
-_CHUNK = 64 * 1024
 _INSTANT = 0.001  # seconds; no time at all is no time limit
 _LARGE = 1024 * 1024
 _MAX_ERROR_BODY = 64 * 1024
 _MAX_ERROR_SECONDS = 0.5  # an error's body comes with its head, or is not worth the time
 _FIRST_BACKOFF = 0.2  # seconds; doubles with each attempt
-_PLAIN = re.compile(r"https?://[a-z0-9.-]+(?::[0-9]{1,5})?/[A-Za-z0-9/_.~%?=&+-]*")
 _HEADERS = {"User-Agent": "yc-workflow-exporter", "Accept": "application/json", "Accept-Encoding": "gzip"}
 
 
@@ -71,9 +67,8 @@ class Transport:
         self._clock = clock
         self._observe = observe
         self._jitter = jitter
-        self._proxies = dict(proxies or {})
         self._rate = _Rate(limits.requests_per_second, clock)
-        self._session = _session(limits.pool, verify)
+        self._pools = Pools(limits.pool, verify, proxies or {})
         self._decoding = threading.Lock()
 
     def send(self, request: Request, budget: Budget) -> Response:
@@ -92,7 +87,7 @@ class Transport:
 
     def close(self) -> None:
         """Close the connections that are kept; those of calls under way when these end."""
-        self._session.close()
+        self._pools.close()
 
     def _tried(self, request: Request, budget: Budget) -> Response | ApiError:
         """Return the answer, or the error of the last attempt."""
@@ -134,8 +129,13 @@ class Transport:
     def _exchange(self, request: Request, address: str, budget: Budget) -> Response | Failure:
         left = max(budget.remaining(), _INSTANT)
         try:
-            with self._ask(request, address, min(left, self._limits.timeout)) as answer:
+            answer = self._ask(request, address, min(left, self._limits.timeout))
+            try:
                 return self._read(answer, request, budget)
+            finally:
+                # A connection that was not read to the end cannot be used again.
+                answer.close()
+                answer.release_conn()
         except FOREIGN as error:
             chain = causes(error)
         # Outside of the handler, so that the foreign exception, which knows the request, is let go.
@@ -144,22 +144,25 @@ class Transport:
         let_go(chain)
         return failure
 
-    def _ask(self, request: Request, address: str, seconds: float) -> requests.Response:
-        return self._session.send(
-            _prepared(request, address),
-            proxies=self._proxies_for(request.url),
-            timeout=urllib3.Timeout(total=seconds),  # type: ignore[arg-type]  # what the adapter takes
+    def _ask(self, request: Request, address: str, seconds: float) -> urllib3.BaseHTTPResponse:
+        origin, target = _split(address)
+        pool = self._pools.of(origin)
+        headers, body = _headers_and_body(request)
+        return pool.connections.urlopen(
+            request.verb,
+            pool.prefix + target,
+            body=body,
+            headers=headers,
+            timeout=urllib3.Timeout(total=seconds),
+            retries=False,
             # A redirect would carry the token to wherever the answer says.
-            allow_redirects=False,
-            stream=True,
+            redirect=False,
+            assert_same_host=False,
+            preload_content=False,
         )
 
-    def _proxies_for(self, url: str) -> dict[str, str]:
-        host = urllib.parse.urlsplit(url).hostname or ""
-        return {} if _is_local(host) else self._proxies
-
-    def _read(self, answer: requests.Response, request: Request, budget: Budget) -> Response | Failure:
-        code = answer.status_code
+    def _read(self, answer: urllib3.BaseHTTPResponse, request: Request, budget: Budget) -> Response | Failure:
+        code = answer.status
         if code >= 400:
             return self._refused(answer, request, budget)
         if code != 200:
@@ -186,15 +189,15 @@ class Transport:
             if large:
                 self._decoding.release()
 
-    def _refused(self, answer: requests.Response, request: Request, budget: Budget) -> Failure:
-        code = answer.status_code
+    def _refused(self, answer: urllib3.BaseHTTPResponse, request: Request, budget: Budget) -> Failure:
+        code = answer.status
         said = _status_message(answer, budget)
         error = refusal(code, request.clean(f"HTTP {code}: {said}" if said else f"HTTP {code}"))
         again = isinstance(error, RateLimited | ServerError) and code != 501
         after = self._retry_after(answer) if isinstance(error, RateLimited) else 0.0
         return Failure(error, again, after)
 
-    def _retry_after(self, answer: requests.Response) -> float:
+    def _retry_after(self, answer: urllib3.BaseHTTPResponse) -> float:
         value = answer.headers.get("Retry-After", "").strip()
         if re.fullmatch(r"[0-9]{1,9}", value):
             return float(value)
@@ -226,68 +229,40 @@ class _Rate:
         return True
 
 
-class _Session(requests.Session):
-    def get_redirect_target(self, resp: requests.Response) -> str | None:
-        """Return None: else `requests` reads a redirect's body, whatever its size, to be ready to follow."""
+def _split(address: str) -> tuple[str, str]:
+    """Return the origin of a URL, and what is asked of it."""
+    end = address.find("/", address.index("://") + 3)
+    return (address, "/") if end < 0 else (address[:end], address[end:])
 
 
-def _prepared(request: Request, address: str) -> requests.PreparedRequest:
-    """Return what `requests` sends; it would merge the session's settings, all of them empty, each time."""
+def _headers_and_body(request: Request) -> tuple[dict[str, str], str | None]:
     headers = {**_HEADERS, **dict(request.headers)}
     if request.token:
         headers["Authorization"] = f"Bearer {request.token}"
-    prepared = requests.PreparedRequest()
-    prepared.prepare_method(request.verb)
-    if _PLAIN.fullmatch(address):
-        # What needs no encoding is spared the search for it.
-        prepared.url = address
-    else:
-        prepared.prepare_url(address, None)
-    prepared.prepare_headers(headers)
-    prepared.prepare_body(request.form, None, request.json)
-    return prepared
+    if request.form is not None:
+        headers["Content-Type"] = "application/x-www-form-urlencoded"
+        return headers, urllib.parse.urlencode(request.form)
+    if request.json is not None:
+        headers["Content-Type"] = "application/json"
+        return headers, json.dumps(request.json)
+    return headers, None
 
 
-def _session(pool: int, verify: bool | str) -> requests.Session:
-    session = _Session()
-    # A .netrc entry would take the place of the Authorization header.
-    session.trust_env = False
-    session.verify = verify
-    session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
-    resolver = Resolver()
-    for scheme in ("http://", "https://"):
-        session.mount(scheme, TimedAdapter(resolver, pool_maxsize=pool))
-    return session
-
-
-def _body(answer: requests.Response, limit: int) -> bytes | None:
+def _body(answer: urllib3.BaseHTTPResponse, limit: int) -> bytes | None:
     """Return the decoded body, None if it is larger than the limit."""
-    body = bytearray()
-    while chunk := answer.raw.read(_CHUNK, decode_content=True):
-        body += chunk
-        if len(body) > limit:
-            return None
-    return bytes(body)
+    body = answer.read(limit + 1, decode_content=True)
+    return None if len(body) > limit else body
 
 
-def _status_message(answer: requests.Response, budget: Budget) -> str:
+def _status_message(answer: urllib3.BaseHTTPResponse, budget: Budget) -> str:
     """Return what a google.rpc.Status says; the HTTP status stands, whatever the body is or when it comes."""
-    hurry(answer.raw, min(_MAX_ERROR_SECONDS, budget.remaining() / 2))
+    hurry(answer, min(_MAX_ERROR_SECONDS, budget.remaining() / 2))
     try:
         status = json.loads(_body(answer, _MAX_ERROR_BODY) or b"")
     except (*FOREIGN, RecursionError):
         return ""
     message = status.get("message") if isinstance(status, dict) else None
     return message if isinstance(message, str) else ""
-
-
-def _is_local(host: str) -> bool:
-    """Whether no proxy can stand between: this machine, and the metadata service beside it."""
-    try:
-        address = ipaddress.ip_address(host)
-    except ValueError:
-        return host == "localhost"
-    return address.is_loopback or address.is_link_local
 
 
 def _address(request: Request) -> str:
