@@ -171,12 +171,13 @@ class Scraper:
             workers.submit(self._work, flight, workers)
 
     def _work(self, flight: Flight, workers: Workers) -> None:
-        """Do one job, then go behind the work of the other flights for the next."""
-        job = flight.take()
-        if job is not None:
+        """Do one job after another; where there are other flights, go behind their work for the next."""
+        while (job := flight.take()) is not None:
             flight.done(job, self._do(job, flight))
-            workers.submit(self._work, flight, workers)
             self._hire(flight, workers)
+            if len(self._flights) > 1:  # to know it a moment too late does no harm
+                workers.submit(self._work, flight, workers)
+                return
 
     def _do(self, job: Job, flight: Flight) -> ApiError | None:
         if not self._calls.acquire(flight.budget.remaining()):

@@ -42,7 +42,8 @@ class CallRecord:
     """One attempt of a call, for those who count or show calls; holds no secret.
 
     `method` is the API's name of the call, `code` the HTTP status (0: no answer), `attempt` counts
-    from 0, `error` is a reason of the exception tree or empty.
+    from 0, `error` is a reason of the exception tree or empty. `url` is empty unless somebody watches
+    just these calls: to clean it of secrets takes time.
     """
 
     method: str

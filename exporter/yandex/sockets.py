@@ -37,19 +37,23 @@ class _TimedReader(io.RawIOBase):
         self._raw = raw
         self._sock = sock
         self._end = None if timeout is None else time.monotonic() + timeout
+        self._is_armed = True
 
     def readable(self) -> bool:
         return True
 
     def readinto(self, buffer: Any) -> int | None:
-        if self._end is not None:
+        if not self._is_armed and self._end is not None:
             left = self._end - time.monotonic()
             if left <= 0:
                 raise TimeoutError("timed out")
             self._sock.settimeout(left)
+        # The first read comes with the timeout at once; to set it again is a call of the system.
+        self._is_armed = False
         return self._raw.readinto(buffer)
 
     def hurry(self, seconds: float) -> None:
+        self._is_armed = False
         end = time.monotonic() + seconds
         self._end = end if self._end is None else min(self._end, end)
 

@@ -115,7 +115,7 @@ class Transport:
         failed = outcome.error if isinstance(outcome, Failure) else None
         record = CallRecord(
             method=request.method,
-            url=request.clean(address),
+            url=request.clean(address) if budget.observers else "",
             code=failed.http_code if failed else 200,
             seconds=self._clock.monotonic() - started,
             attempt=attempt,
