@@ -21,7 +21,7 @@ ROWS = (
     {"webfile"},
     {"webtls"},
     {"wire", "gateway", "crew", "seats"},
-    {"pagerows"},
+    {"pagerows", "textformat"},
     {"wording"},
     {"collector", "workflowcollector", "telemetry", "log"},
     {"scraper"},

@@ -1,0 +1,114 @@
+"""The text formats of a page, as prometheus-client writes them, at a tenth of its time.
+
+An exporter of tens of thousands of samples spends most of its time here, and the library escapes each
+name of each sample letter by letter. What is written is the same, byte for byte; tests hold it against
+the library. That needs names which Prometheus has always allowed, and all of ours are; who asks for the
+schemes in which even these are escaped is served by the library.
+"""
+
+from collections.abc import Callable, Iterable, Iterator
+
+from prometheus_client.exposition import choose_encoder
+from prometheus_client.metrics_core import Metric
+from prometheus_client.registry import Collector
+from prometheus_client.samples import Exemplar
+from prometheus_client.utils import floatToGoString
+
+Encode = Callable[[Collector], bytes]
+
+_OPENMETRICS = "application/openmetrics-text"
+_UNCHANGED = ("", "underscores", "allow-utf-8")
+"""The escaping schemes that leave our names as they are."""
+
+
+def negotiated(accept: str) -> tuple[Encode, str]:
+    """Return what writes the format that an Accept header asks for, and its content type."""
+    encode, content_type = choose_encoder(accept)
+    if content_type.partition("escaping=")[2] not in _UNCHANGED:
+        return encode, content_type
+    return (openmetrics if content_type.startswith(_OPENMETRICS) else plain), content_type
+
+
+def openmetrics(collector: Collector) -> bytes:
+    """Write OpenMetrics, with exemplars."""
+    write = _Writer(with_exemplars=True)
+    pieces: list[str] = []
+    for family in collector.collect():
+        help_ = _escaped(family.documentation)
+        unit = f"# UNIT {family.name} {family.unit}\n" if family.unit else ""
+        pieces.append(f"# HELP {family.name} {help_}\n# TYPE {family.name} {family.type}\n{unit}")
+        pieces += write.lines(family)
+    pieces.append("# EOF\n")
+    return "".join(pieces).encode()
+
+
+def plain(collector: Collector) -> bytes:
+    """Write the format of before: a counter's family is named as its sample, and there are no exemplars."""
+    write = _Writer(with_exemplars=False)
+    pieces: list[str] = []
+    for family in collector.collect():
+        name = family.name + "_total" * (family.type == "counter")
+        help_ = family.documentation.replace("\\", r"\\").replace("\n", r"\n")
+        kind = "untyped" if family.type == "unknown" else family.type
+        pieces.append(f"# HELP {name} {help_}\n# TYPE {name} {kind}\n")
+        pieces += write.lines(family)
+    return "".join(pieces).encode()
+
+
+class _Escaped(dict[str, str]):
+    """Values of labels as they are written. Each ID is on a page many times."""
+
+    def __missing__(self, value: str) -> str:
+        self[value] = escaped = _escaped(value)
+        return escaped
+
+
+class _Numbers(dict[float, str]):
+    """Numbers as they are written. Most are 0 or 1."""
+
+    def __missing__(self, value: float) -> str:
+        self[value] = written = _number(value)
+        return written
+
+
+class _Writer:
+    """Writes the samples of one page; what it has written it remembers until the page is done."""
+
+    def __init__(self, *, with_exemplars: bool) -> None:
+        self._with_exemplars = with_exemplars
+        self._escaped = _Escaped()
+        self._numbers = _Numbers()
+
+    def lines(self, family: Metric) -> Iterator[str]:
+        """Yield the line of each sample."""
+        escaped, numbers = self._escaped, self._numbers
+        orders: dict[tuple[str, ...], list[tuple[str, str]]] = {}
+        for name, labels, value, _, exemplar, *_ in family.samples:
+            names = tuple(labels)
+            order = orders.get(names)
+            if order is None:
+                order = orders[names] = _order(names)
+            line = name
+            for before, label in order:
+                line += f'{before}{escaped[labels[label]]}"'
+            shown = _shown(exemplar) if exemplar and self._with_exemplars else ""
+            yield f"{line}{'}' if order else ''} {numbers[value]}{shown}\n"
+
+
+def _order(names: Iterable[str]) -> list[tuple[str, str]]:
+    """Return the names in the order in which they are written, each with what goes before its value."""
+    return [(f'{"," if place else "{"}{name}="', name) for place, name in enumerate(sorted(names))]
+
+
+def _escaped(text: str) -> str:
+    return text.replace("\\", r"\\").replace("\n", r"\n").replace('"', r"\"")
+
+
+def _number(value: float) -> str:
+    return str(floatToGoString(value))  # type: ignore[no-untyped-call]
+
+
+def _shown(exemplar: Exemplar) -> str:
+    labels = ",".join(f'{name}="{_escaped(value)}"' for name, value in sorted(exemplar.labels.items()))
+    at = "" if exemplar.timestamp is None else f" {exemplar.timestamp}"
+    return f" # {{{labels}}} {_number(exemplar.value)}{at}"
