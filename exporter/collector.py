@@ -14,6 +14,7 @@ from exporter.yandex.models import Execution, Status, StepStatus
 REACH = ("execution_id",)
 DATA = ("execution_id", "workflow_id")
 STEP = (*DATA, "step_id")
+STATES = tuple(status.name for status in Status)
 
 EXECUTION_FAMILIES: dict[str, tuple[str, Sequence[str]]] = {
     "scrape_success": (
@@ -120,8 +121,9 @@ def _add_reach(families: dict[str, GaugeMetricFamily], outcome: ExecutionOutcome
 
 def _add_execution(families: dict[str, GaugeMetricFamily], execution: Execution, alias: str) -> None:
     labels = (execution.id, execution.workflow_id)
-    for status in Status:
-        families["status"].add_metric((*labels, status.name), float(status is execution.status))
+    now = execution.status.name
+    for name in STATES:
+        families["status"].add_metric((*labels, name), float(name == now))
     families["status_code"].add_metric(labels, execution.status.code)
     families["errors"].add_metric(labels, execution.errors)
     known = {
