@@ -5,8 +5,9 @@ Each family is built afresh for each page; what is not known is left out.
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
-from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.core import Metric
 
+from exporter.families import Family
 from exporter.outcome import Collection, ExecutionOutcome
 from exporter.yandex.history import History
 from exporter.yandex.models import Execution, Status, StepStatus
@@ -75,14 +76,9 @@ HISTORY_FAMILIES: dict[str, tuple[str, Sequence[str]]] = {
 }
 
 
-def gauge(name: str, help_: str, labels: Sequence[str]) -> GaugeMetricFamily:
-    """Return an empty family of gauges."""
-    return GaugeMetricFamily(name, help_, labels=labels)
-
-
-def _families(declared: dict[str, tuple[str, Sequence[str]]]) -> dict[str, GaugeMetricFamily]:
+def _families(declared: dict[str, tuple[str, Sequence[str]]]) -> dict[str, Family]:
     prefix = "yc_workflow_execution_"
-    return {key: gauge(prefix + key, help_, labels) for key, (help_, labels) in declared.items()}
+    return {key: Family(prefix + key, help_, labels) for key, (help_, labels) in declared.items()}
 
 
 class ExecutionsCollector:
@@ -111,7 +107,7 @@ class ExecutionsCollector:
             yield from _history_families(outcomes)
 
 
-def _add_reach(families: dict[str, GaugeMetricFamily], outcome: ExecutionOutcome) -> None:
+def _add_reach(families: dict[str, Family], outcome: ExecutionOutcome) -> None:
     labels = (outcome.target.id,)
     families["scrape_success"].add_metric(labels, float(outcome.success))
     families["scrape_http_code"].add_metric(labels, outcome.http_code)
@@ -119,7 +115,7 @@ def _add_reach(families: dict[str, GaugeMetricFamily], outcome: ExecutionOutcome
         families["scrape_last_success_timestamp_seconds"].add_metric(labels, outcome.last_success)
 
 
-def _add_execution(families: dict[str, GaugeMetricFamily], execution: Execution, alias: str) -> None:
+def _add_execution(families: dict[str, Family], execution: Execution, alias: str) -> None:
     labels = (execution.id, execution.workflow_id)
     now = execution.status.name
     for name in STATES:
@@ -151,7 +147,7 @@ def _history_families(outcomes: Iterable[ExecutionOutcome]) -> Iterator[Metric]:
     yield from families.values()
 
 
-def _add_history(families: dict[str, GaugeMetricFamily], history: History, labels: tuple[str, str]) -> None:
+def _add_history(families: dict[str, Family], history: History, labels: tuple[str, str]) -> None:
     for status, count in history.by_status:
         families["steps"].add_metric((*labels, status.name), count)
     families["step_errors"].add_metric(labels, history.failed)
@@ -176,18 +172,18 @@ class ProbeCollector:
     def __init__(self, collect: Callable[[], Collection]) -> None:
         self._collect = collect
 
-    def describe(self) -> Iterable[Metric]:
+    def describe(self) -> Iterable[Family]:
         """Name the families, without asking the API."""
         return [
-            gauge("probe_success", "1 if the data of every target of this probe is valid, else 0.", ()),
-            gauge("probe_duration_seconds", "Seconds that the probe took.", ()),
+            Family("probe_success", "1 if the data of every target of this probe is valid, else 0."),
+            Family("probe_duration_seconds", "Seconds that the probe took."),
         ]
 
     def collect(self) -> Iterator[Metric]:
         """Build, fill and yield the families."""
         collection = self._collect()
         success, duration = self.describe()
-        success.add_sample("probe_success", {}, float(all(o.success for o in collection.all)))
-        duration.add_sample("probe_duration_seconds", {}, collection.seconds)
+        success.add_metric((), float(all(o.success for o in collection.all)))
+        duration.add_metric((), collection.seconds)
         yield success
         yield duration

@@ -14,6 +14,8 @@ from prometheus_client.registry import Collector
 from prometheus_client.samples import Exemplar
 from prometheus_client.utils import floatToGoString
 
+from exporter.families import Family
+
 Encode = Callable[[Collector], bytes]
 
 _OPENMETRICS = "application/openmetrics-text"
@@ -81,6 +83,17 @@ class _Writer:
 
     def lines(self, family: Metric) -> Iterator[str]:
         """Yield the line of each sample."""
+        return self._of_rows(family) if isinstance(family, Family) else self._of_samples(family)
+
+    def _of_rows(self, family: Family) -> Iterator[str]:
+        escaped, numbers = self._escaped.__getitem__, self._numbers
+        order = sorted(range(len(family.labels)), key=family.labels.__getitem__)
+        pairs = ",".join(f'{family.labels[place]}="%s"' for place in order)
+        line = family.sample_name + (f"{{{pairs}}}" if pairs else "") + " "
+        for values, value in family.rows:
+            yield line % tuple([escaped(values[place]) for place in order]) + numbers[value] + "\n"
+
+    def _of_samples(self, family: Metric) -> Iterator[str]:
         escaped, numbers = self._escaped, self._numbers
         orders: dict[tuple[str, ...], list[tuple[str, str]]] = {}
         for name, labels, value, _, exemplar, *_ in family.samples:

@@ -8,8 +8,9 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 from prometheus_client import samples
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
+from prometheus_client.core import HistogramMetricFamily, Metric
 
+from exporter.families import Family
 from exporter.outcome import Collection, ExecutionOutcome, WorkflowOutcome
 from exporter.standing import ACTIVE, DURATION_BOUNDS, ENDS, STEP_BOUNDS, STEP_ENDS, Exemplar, Key, Standing
 from exporter.yandex.errors import NotFound
@@ -130,14 +131,13 @@ class _Families:
         declared = {**WORKFLOW_FAMILIES, **(STEP_FAMILIES if history else {})}
         info_help, info_labels = declared["info"]
         declared["info"] = (info_help, (*info_labels, *labels))
-        self._singles: dict[str, CounterMetricFamily | GaugeMetricFamily] = {}
+        self._singles: dict[str, Family] = {}
         self._histograms: dict[str, HistogramMetricFamily] = {}
         for key, (help_, names) in declared.items():
             if key in BOUNDS:
                 self._histograms[key] = HistogramMetricFamily(PREFIX + key, help_, labels=names)
             else:
-                kind = CounterMetricFamily if key.endswith("_total") else GaugeMetricFamily
-                self._singles[key] = kind(PREFIX + key, help_, labels=names)
+                self._singles[key] = Family(PREFIX + key, help_, names)
 
     @property
     def all(self) -> tuple[Metric, ...]:
@@ -149,7 +149,7 @@ class _Families:
         """Return the family of the steps' names."""
         return self._singles["step_info"]
 
-    def add(self, key: str, labels: Sequence[str], value: float | None) -> None:
+    def add(self, key: str, labels: tuple[str, ...], value: float | None) -> None:
         """Add a sample, unless its value is not known."""
         if value is not None:
             self._singles[key].add_metric(labels, value)
@@ -334,11 +334,8 @@ class QuotaCollector:
 
     def collect(self) -> Iterator[Metric]:
         """Build, fill and yield the family."""
-        family = GaugeMetricFamily(
-            PREFIX + "quota_limit",
-            "quota of the configuration: the most that one cloud allows.",
-            labels=("quota",),
-        )
+        help_ = "quota of the configuration: the most that one cloud allows."
+        family = Family(PREFIX + "quota_limit", help_, ("quota",))
         for name, limit in self._quota.items():
             family.add_metric((name,), limit)
         yield family

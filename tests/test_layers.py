@@ -44,7 +44,7 @@ ROWS = (
     {"yandex.calls", "yandex.pools"},
     {"yandex.sockets", "yandex.history"},
     {"yandex.models", "yandex.errors", "strictyaml", "cron"},
-    {"yandex.secrets", "files"},
+    {"yandex.secrets", "files", "families"},
 )
 SETTINGS = (
     {"settings.arguments"},

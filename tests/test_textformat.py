@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from prometheus_client import exposition
+from prometheus_client import CollectorRegistry, exposition
 from prometheus_client.metrics_core import (
     CounterMetricFamily,
     GaugeMetricFamily,
@@ -15,9 +15,10 @@ from prometheus_client.metrics_core import (
 )
 from prometheus_client.openmetrics import exposition as openmetrics
 from prometheus_client.registry import Collector
-from prometheus_client.samples import Exemplar
+from prometheus_client.samples import Exemplar, Sample
 
 from exporter import textformat
+from exporter.families import Family
 
 PROMETHEUS_2 = (
     "application/openmetrics-text;version=1.0.0,application/openmetrics-text;version=0.0.1;q=0.75,"
@@ -68,7 +69,10 @@ def families(draw: st.DrawFn) -> Families:
     counter = CounterMetricFamily("a_counter", help_, labels=labels)
     unknown = UnknownMetricFamily("an_unknown", help_, labels=labels)
     histogram = HistogramMetricFamily("a_histogram", help_, labels=labels)
+    of_rows = Family("some_rows", help_, labels), Family("more_rows_total", help_, labels)
     for row in rows:
+        for family in of_rows:
+            family.add_metric(row, draw(VALUES))
         gauge.add_metric(row, draw(VALUES))
         unknown.add_metric(row, draw(VALUES))
         counter.add_metric(row, draw(VALUES))
@@ -76,7 +80,7 @@ def families(draw: st.DrawFn) -> Families:
         shown = Exemplar({"execution_id": draw(st.text(max_size=9))}, draw(VALUES), at)
         histogram.add_metric(row, [("1.0", 1.0, shown), ("+Inf", draw(VALUES))], draw(VALUES))
     alone = GaugeMetricFamily("without_labels", help_, value=draw(VALUES))
-    return Families(gauge, counter, unknown, histogram, alone)
+    return Families(gauge, counter, unknown, histogram, alone, *of_rows)
 
 
 @given(families())
@@ -112,3 +116,22 @@ def test_what_prometheus_asks_for_is_written_by_the_fast_writer(accept: str) -> 
     """No Prometheus that asks as usual waits for the library's writer."""
     encode, _ = textformat.negotiated(accept)
     assert encode in {textformat.openmetrics, textformat.plain}
+
+
+def test_a_family_of_rows_is_a_family_for_the_library() -> None:
+    """Registries that filter by name find the samples of rows."""
+    family = Family("a_total", "help", ("a_label",))
+    family.add_metric(("one",), 1.0)
+    registry = CollectorRegistry(auto_describe=True)
+    registry.register(Families(family))
+    found = list(registry.restricted_registry(["a_total"]).collect())
+    assert [(sample.name, sample.labels, sample.value) for sample in found[0].samples] == [
+        ("a_total", {"a_label": "one"}, 1.0)
+    ]
+    assert (found[0].name, found[0].type) == ("a", "counter")
+
+
+def test_a_family_of_rows_takes_no_samples() -> None:
+    """Samples that are given to a family of rows, which would not keep them, are refused."""
+    with pytest.raises(ValueError, match="takes no samples"):
+        Family("a_gauge", "help").samples = [Sample("a_gauge", {}, 1.0)]
