@@ -37,8 +37,9 @@ demo: $(STAMP) ## a simulated cloud, the exporter over it, and Prometheus if the
 dashboards: $(STAMP) ## write the dashboards' JSON anew from grafana/source
 	$(BIN)/python -m grafana.source
 
-docs: $(STAMP) ## write the tables of the README anew
+docs: $(STAMP) ## write the tables of the README and the operator's rules anew
 	$(BIN)/python tests/docs.py
+	$(BIN)/python tests/operatorrules.py
 
 golden: $(STAMP) ## write the golden pages anew
 	GOLDEN=write $(BIN)/pytest -q tests/test_collector.py
@@ -70,13 +71,14 @@ $(STAMP): pyproject.toml
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[test]'
 	@touch $(STAMP)
 
-# A real Prometheus, a real Alertmanager and a real browser, from Debian's packages.
+# A real Prometheus, a real Alertmanager, a real browser and what judges systemd's units, from Debian's packages.
 tools:
 	@missing=""; \
 	command -v promtool >/dev/null || missing="$$missing prometheus"; \
 	command -v amtool >/dev/null || missing="$$missing prometheus-alertmanager"; \
 	command -v chromium >/dev/null || missing="$$missing chromium"; \
 	command -v chromedriver >/dev/null || missing="$$missing chromium-driver"; \
+	command -v systemd-analyze >/dev/null || missing="$$missing systemd"; \
 	test -z "$$missing" && exit 0; \
 	if command -v apt-get >/dev/null && [ "$$(id -u)" = 0 ]; then \
 	  apt-get update -qq && RUNLEVEL=1 DEBIAN_FRONTEND=noninteractive \
