@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from exporter.outcome import Outcome, WorkflowOutcome
+from exporter.outcome import Collection, Outcome, WorkflowOutcome
 from exporter.targets import Target, Watched, WorkflowTarget
 from exporter.yandex.calls import Budget
 from exporter.yandex.errors import (
@@ -55,7 +55,8 @@ class Flight:
     A history that is refused says nothing of the token; after two, with none read between them, no more are
     asked for.
 
-    `_lock` guards all that is private; `finished` is set when nothing more will come.
+    `_lock` guards all that is private; `finished` is set when nothing more will come, `landed` when
+    `collection`, what came of it, is there and those who count and log have been told.
     """
 
     def __init__(
@@ -73,6 +74,8 @@ class Flight:
         self.searching = searching
         self.began = budget.clock.monotonic()
         self.finished = threading.Event()
+        self.landed = threading.Event()
+        self.collection: Collection | None = None
         self._lock = threading.Lock()
         self._closed = False
         self._pending: list[_Waiting] = []
@@ -205,6 +208,11 @@ class Flight:
             self._pending.clear()
             self._background.clear()
             self.finished.set()
+
+    def land(self, collection: Collection | None) -> None:
+        """Give those who wait what came of it; None where nothing did."""
+        self.collection = collection
+        self.landed.set()
 
     def _refused(self, refusal: Unauthorized) -> None:
         self._refusals += 1

@@ -151,9 +151,9 @@ class FolderOutcome(Outcome):
         return self.listed
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
 class Collection:
-    """The outcomes of one reading of targets, each target once.
+    """The outcomes of one reading of targets, each target once. Equal to itself alone, as readings are.
 
     `started` in Unix seconds, `seconds` it took, `allowed` seconds it could have taken; `probe`: of
     targets that a request named, not the configuration.

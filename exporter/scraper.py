@@ -1,7 +1,7 @@
 """Reads many targets within one budget. Knows nothing of samples, nor how one target is read.
 
 A bounded number of workers makes the calls. Collections of the same targets that come at the same time
-are one.
+are one, and the same object.
 """
 
 import logging
@@ -23,6 +23,8 @@ log = logging.getLogger(__name__)
 
 JOINABLE = 0.75
 """The share of its own time for which a collection may wait for another one instead of beginning."""
+LANDING_SECONDS = 1.0
+"""Seconds past its time that who has joined leaves for what was read to be put together once, for all."""
 
 _Key = tuple[Watched, bool, bool]
 
@@ -70,13 +72,13 @@ class Scraper:
         """Read these targets; return when all are read or the budget is spent.
 
         `searching` finds the workflows and what they are, but does not look at their executions.
-        Never raises because the cloud did: what failed is said by the outcomes.
+        Who waits for the collection of another to its end gets that; whose own time ends before has what
+        was read by then. Never raises because the cloud did: what failed is said by the outcomes.
         """
         key = (watched, probe, searching)
         flight, joined = self._join(key, budget)
         if joined:
-            flight.finished.wait(budget.remaining())
-            return self._collection(flight, probe=probe)
+            return self._joined(flight, budget, probe=probe)
         return self._fly(flight, key)
 
     def latest(self, watched: Watched, max_age: float) -> Collection | None:
@@ -119,8 +121,22 @@ class Scraper:
                 flight.close()
             return flight, False
 
+    def _joined(self, flight: Flight, budget: Budget, *, probe: bool) -> Collection:
+        if flight.finished.wait(budget.remaining()):
+            flight.landed.wait(max(LANDING_SECONDS, budget.remaining()))
+        landed = flight.collection
+        return self._collection(flight, probe=probe) if landed is None else landed
+
     def _fly(self, flight: Flight, key: _Key) -> Collection:
-        """Make a collection, and let those know who count and log."""
+        """Make a collection for all who have joined, and let those know before who count and log."""
+        collection: Collection | None = None
+        try:
+            collection = self._collected(flight, key)
+            return collection
+        finally:
+            flight.land(collection)
+
+    def _collected(self, flight: Flight, key: _Key) -> Collection:
         watched, probe, searching = key
         try:
             self._begin(flight, self._probes if probe else self._scrapes, probe=probe)
@@ -135,7 +151,9 @@ class Scraper:
         if not probe and not searching:
             with self._lock:
                 self._refusal = flight.refusal
-                self._latest = (watched, self._clock.monotonic(), collection)
+                # A copy: the collection itself lives as long as the requests that it is for, and so may
+                # what is made of it.
+                self._latest = (watched, self._clock.monotonic(), replace(collection))
         # A search has not looked at workflows, and so has nothing to say of them.
         told = replace(collection, workflows=()) if searching else collection
         for observe in self._observe:

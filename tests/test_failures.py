@@ -2,7 +2,7 @@
 
 import random
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import pytest
@@ -101,6 +101,7 @@ def scraper(
     rate: float | None = None,
     timeout: float = 0.4,
     retries: int = 2,
+    observe: Sequence[Callable[[Collection], None]] = (),
 ) -> Scraper:
     """Return a scraper over the simulator, with a short patience."""
     clock = clock or SystemClock()
@@ -118,6 +119,7 @@ def scraper(
         Folders(client, discovery, Memory(), clock, follow=flows.jobs),
         clock,
         concurrency=concurrency,
+        observe=observe,
     )
 
 

@@ -179,6 +179,66 @@ def test_a_collection_joins_only_one_that_leaves_it_its_time(
     assert short.result(5).executions[0].reason == "budget"
 
 
+def together(beside: ThreadPoolExecutor, cloud: Simulator, made: Scraper) -> list[Future[Collection]]:
+    """Let eight collect the twenty at a time, which takes half a second."""
+    cloud.faults.add(FaultRule(Fault.LATENCY, latency=0.5))
+    begin = threading.Barrier(8)
+
+    def one() -> Collection:
+        begin.wait(PATIENT)
+        return collect(made, TARGETS, PATIENT)
+
+    return [beside.submit(one) for _ in range(8)]
+
+
+def test_who_waits_for_a_collection_to_its_end_gets_the_same(
+    cloud: Simulator, beside: ThreadPoolExecutor
+) -> None:
+    """It is put together once, not once for each of those who wait."""
+    made = scraper(cloud, concurrency=20, timeout=PATIENT)
+    assert len({id(each.result(PATIENT)) for each in together(beside, cloud, made)}) == 1
+    assert cloud.count() == len(TARGETS)
+
+
+def test_nobody_has_a_collection_before_it_was_counted(cloud: Simulator, beside: ThreadPoolExecutor) -> None:
+    """So no page of a collection is without what the collection has added to the counters."""
+    had, early = threading.Event(), list[bool]()
+    made = scraper(cloud, concurrency=20, timeout=PATIENT, observe=[lambda _: early.append(had.wait(0.3))])
+    waiting = together(beside, cloud, made)
+    for each in waiting:
+        each.add_done_callback(lambda _: had.set())
+    assert all(each.result(PATIENT) for each in waiting)
+    assert early == [False]
+
+
+def test_who_has_less_time_than_the_collection_takes_gets_what_there_is(
+    cloud: Simulator, beside: ThreadPoolExecutor
+) -> None:
+    """It is not kept waiting, and the other's collection is whole in the end."""
+    made = scraper(cloud, concurrency=20, timeout=PATIENT)
+    cloud.faults.add(FaultRule(Fault.STALL, target=TARGETS[0].id))
+    patient = beside.submit(collect, made, TARGETS, PATIENT)
+    assert until(lambda: cloud.in_flight == 1 and cloud.count() == len(TARGETS))
+    hasty = collect(made, TARGETS, 0.1)
+    assert (read(hasty), hasty.executions[0].reason) == (len(TARGETS) - 1, "budget")
+    assert (cloud.count(), patient.done()) == (len(TARGETS), False)
+    made.close()
+    assert patient.result(5) is not hasty
+
+
+def test_a_collection_that_cannot_be_counted_keeps_nobody_waiting(
+    cloud: Simulator, beside: ThreadPoolExecutor
+) -> None:
+    """Who began it is told what broke; those who have joined get what was read."""
+
+    def count(_: Collection) -> None:
+        raise ValueError("the counter is broken")
+
+    made = scraper(cloud, concurrency=20, timeout=PATIENT, observe=[count])
+    ends = [each.exception(PATIENT) or read(each.result()) for each in together(beside, cloud, made)]
+    assert sorted(map(str, ends)) == [*["20"] * 7, "the counter is broken"]
+
+
 def test_the_end_waits_for_nobody(cloud: Simulator, beside: ThreadPoolExecutor) -> None:
     """Who waits for a collection when the process ends gets what there is at once."""
     made = scraper(cloud, concurrency=2)
@@ -194,7 +254,9 @@ def test_the_latest_collection_is_that_of_the_same_targets_and_not_old(cloud: Si
     assert made.latest(Watched(TARGETS), PATIENT) is None
     collection = collect(made, TARGETS, PATIENT)
     collect(made, TARGETS[:1], PATIENT, probe=True)
-    assert made.latest(Watched(TARGETS), PATIENT) is collection
+    latest = made.latest(Watched(TARGETS), PATIENT)
+    assert latest is not None
+    assert latest.executions is collection.executions
     assert made.latest(Watched(TARGETS), -1.0) is None
     assert made.latest(Watched(TARGETS[:1]), PATIENT) is None
 
@@ -258,7 +320,9 @@ def test_a_scrape_does_not_join_a_probe(cloud: Simulator, beside: ThreadPoolExec
     assert cloud.wait_in_flight(1, 5.0)
     scrape = collect(made, STALLED[:1], PATIENT)
     assert (scrape.probe, probe.result(5).probe) == (False, True)
-    assert made.latest(Watched(STALLED[:1]), PATIENT) is scrape
+    latest = made.latest(Watched(STALLED[:1]), PATIENT)
+    assert latest is not None
+    assert latest.executions is scrape.executions
 
 
 def test_what_was_never_sent_says_nothing_of_the_api(cloud: Simulator) -> None:
