@@ -5,8 +5,9 @@ import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from prometheus_client import Counter, Histogram
-from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.core import Metric
 
+from exporter.families import Family
 from exporter.ledger import MOST_WORKFLOWS
 from exporter.outcome import Collection, Outcome
 from exporter.yandex.calls import CallRecord
@@ -152,7 +153,7 @@ class Telemetry:
 
     @staticmethod
     def _gauges(values: dict[str, float]) -> Iterator[Metric]:
-        up = GaugeMetricFamily(
+        up = Family(
             "yc_workflow_up",
             "1 if the API answered, authenticated and well-formed, at the last contact, else 0.",
         )
@@ -175,7 +176,7 @@ class ScrapeTelemetry:
     def __init__(self, collect: Callable[[], Collection]) -> None:
         self._collect = collect
 
-    def describe(self) -> Iterable[Metric]:
+    def describe(self) -> Iterable[Family]:
         """Name the families, without asking the API."""
         return [
             _gauge("scrape_duration_seconds", "Seconds that the collection of this page took."),
@@ -188,9 +189,7 @@ class ScrapeTelemetry:
     def collect(self) -> Iterator[Metric]:
         """Build, fill and yield the families."""
         collection = self._collect()
-        duration, timeout, targets, failed, over = (
-            f for f in self.describe() if isinstance(f, GaugeMetricFamily)
-        )
+        duration, timeout, targets, failed, over = self.describe()
         duration.add_metric((), collection.seconds)
         timeout.add_metric((), collection.allowed)
         for kind, watched in zip(KINDS, _watched(collection), strict=True):
@@ -217,8 +216,8 @@ def _counter(name: str, help_: str, *labels: str) -> Counter:
     return Counter(PREFIX + name, help_, labels, registry=None)
 
 
-def _gauge(name: str, help_: str, *labels: str) -> GaugeMetricFamily:
-    return GaugeMetricFamily(PREFIX + name, help_, labels=labels)
+def _gauge(name: str, help_: str, *labels: str) -> Family:
+    return Family(PREFIX + name, help_, labels)
 
 
 def _without_created(families: Iterable[Metric]) -> Iterator[Metric]:

@@ -6,15 +6,15 @@ from pathlib import Path
 
 import yaml
 from prometheus_client import Counter, Histogram
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
+from prometheus_client.core import HistogramMetricFamily, Metric
 
 from exporter.collector import ExecutionsCollector, ProbeCollector
+from exporter.families import Family
 from exporter.outcome import Collection
 from exporter.settings.flags import settings_rows
 from exporter.telemetry import ScrapeTelemetry, Telemetry
 from exporter.workflowcollector import QuotaCollector, WorkflowsCollector
 
-WITH_LABELS = CounterMetricFamily | GaugeMetricFamily | HistogramMetricFamily
 README = Path(__file__).parent.parent / "README.md"
 ALERTS = Path(__file__).parent.parent / "prometheus" / "rules" / "alerts.yml"
 
@@ -38,7 +38,12 @@ def families() -> list[Metric]:
 
 def label_names() -> dict[str, tuple[str, ...]]:
     """Return the labels of each family, by its name."""
-    found = {f.name: tuple(f._labelnames) for f in families() if isinstance(f, WITH_LABELS)}  # noqa: SLF001
+    found = {f.name: f.labels for f in families() if isinstance(f, Family)}
+    found |= {
+        f.name: tuple(f._labelnames)  # noqa: SLF001
+        for f in families()
+        if isinstance(f, HistogramMetricFamily)
+    }
     for metric in vars(Telemetry("", "")).values():
         if isinstance(metric, Counter | Histogram):
             found[metric._name] = tuple(metric._labelnames)  # noqa: SLF001
