@@ -5,7 +5,8 @@ import ctypes
 import signal
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
-M_ARENA_MAX = -8  # of glibc's malloc.h
+M_MMAP_THRESHOLD, M_ARENA_MAX = -3, -8  # of glibc's malloc.h
+LARGE = 1024 * 1024
 
 
 def main() -> None:
@@ -14,7 +15,7 @@ def main() -> None:
     # mean the end, and the first process of a container would lose SIGTERM.
     signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    keep_one_heap()
+    pass
     from exporter.cli import entry  # noqa: PLC0415  # what takes the while
 
     entry()
@@ -25,9 +26,14 @@ def keep_one_heap() -> None:
 
     By default each thread may have a heap of its own, and what is free in one is of no use to another: in
     days of scrapes that grows to twice the memory. Only one thread of Python works at a time anyway.
+
+    What is large, answers with megabytes of payload, has pages of its own and gives them back when it goes;
+    glibc would raise the bound with the first one, and keep the room.
     """
     with contextlib.suppress(OSError, AttributeError):
-        ctypes.CDLL(None).mallopt(M_ARENA_MAX, 1)
+        libc = ctypes.CDLL(None)
+        libc.mallopt(M_ARENA_MAX, 1)
+        libc.mallopt(M_MMAP_THRESHOLD, LARGE)
 
 
 if __name__ == "__main__":
