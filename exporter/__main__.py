@@ -15,7 +15,7 @@ def main() -> None:
     # mean the end, and the first process of a container would lose SIGTERM.
     signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    pass
+    keep_one_heap()
     from exporter.cli import entry  # noqa: PLC0415  # what takes the while
 
     entry()
