@@ -8,8 +8,9 @@ from exporter.application import started
 from exporter.config import ConfigError
 from exporter.console import Console
 from exporter.server import ListenFailed, Server
-from exporter.serving import serve, wait_for_the_end
+from exporter.serving import serve
 from exporter.settings.flags import overrides
+from exporter.signals import wait_for_the_end
 from exporter.simulator import Simulator
 
 FAULT = '{"kind": "status", "code": 503}'

@@ -1,57 +1,26 @@
 """The life of a serving process: listen, reload when told, drain and end."""
 
 import contextlib
-import faulthandler
 import logging
-import os
 import resource
-import signal
 import threading
 from collections.abc import Callable
 
 from exporter.application import Application
 from exporter.config import ConfigError
 from exporter.server import ListenFailed, Server
+from exporter.signals import wait_for_the_end
 from exporter.web import LANES, WebApp
 from exporter.webconfig import WebConfigFile
 from exporter.yandex.calls import SystemClock
 
 log = logging.getLogger(__name__)
 
-SIGNALS = frozenset({signal.SIGTERM, signal.SIGINT, signal.SIGHUP})
 DRAIN_SECONDS = 5.0
 """How long requests may go on after the signal to end; a second before, they get what there is."""
 FEWEST_FILES = 32
 """Open files without which no connection can be served and asked for."""
 REMEDY = "correct the path or its permissions"
-
-
-def keep_signals() -> None:
-    """Keep the signals for `wait_for_the_end`, and let SIGQUIT tell on standard error where each thread is.
-
-    To be called before any thread is born, so that all inherit it.
-    """
-    signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
-    faulthandler.register(signal.SIGQUIT, all_threads=True)
-
-
-def heed_signals() -> None:
-    """Let signals end the process, as is usual."""
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
-
-
-def wait_for_the_end(on_reload: Callable[[], None]) -> signal.Signals:
-    """Wait for SIGTERM or SIGINT and return which; SIGHUP calls `on_reload`.
-
-    A second one ends the process at once, with 128 and its number.
-    """
-    while (number := signal.sigwait(SIGNALS)) == signal.SIGHUP:
-        on_reload()
-    for ending in (signal.SIGTERM, signal.SIGINT):
-        # A handler of our own: the default does nothing to the first process of a container.
-        signal.signal(ending, lambda again, _: os._exit(128 + again))
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM, signal.SIGINT})
-    return signal.Signals(number)
 
 
 class Reloads:

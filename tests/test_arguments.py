@@ -11,7 +11,8 @@ from fuzzing import fuzzed
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.settings.arguments import COMMANDS, PROGRAM, parsed, parser, version
+from exporter.settings.about import PROGRAM, about
+from exporter.settings.arguments import COMMANDS, parsed, parser
 from exporter.settings.flags import overrides
 
 USAGE = f"usage: {PROGRAM} COMMAND [flags]; --help lists them"
@@ -152,7 +153,7 @@ def test_the_version_is_told_after_a_subcommand_too(
     with pytest.raises(SystemExit) as caught:
         parsed(words)
     assert caught.value.code == 0
-    assert capsys.readouterr().out.startswith(f"{PROGRAM} {version()} (Python ")
+    assert capsys.readouterr().out == f"{about()}\n"
 
 
 @given(st.lists(st.one_of(

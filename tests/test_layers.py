@@ -10,12 +10,13 @@ PACKAGE = TOP / "exporter"
 ROWS = (
     {"__main__"},
     {"cli"},
-    {"demo"},
+    {"commands"},
+    {"demo", "trial"},
     {"serving"},
     {"application"},
     {"wiring"},
     {"server", "web", "console"},
-    {"guard", "page", "sd", "reception"},
+    {"guard", "page", "sd", "exposition", "reception"},
     {"visit"},
     {"webconfig", "exchange"},
     {"webfile"},
@@ -44,7 +45,7 @@ ROWS = (
     {"yandex.calls", "yandex.pools"},
     {"yandex.sockets", "yandex.history"},
     {"yandex.models", "yandex.errors", "strictyaml", "cron"},
-    {"yandex.secrets", "files", "families"},
+    {"yandex.secrets", "files", "families", "signals", "exits"},
 )
 SETTINGS = (
     {"settings.arguments"},
@@ -56,14 +57,14 @@ SETTINGS = (
     {"config"},
     {"settings.fields"},
     {"settings.addresses", "settings.nearest", "settings.units"},
-    {"settings.refusal"},
+    {"settings.refusal", "settings.about"},
     {"yandex.models", "strictyaml"},
     {"yandex.secrets", "files"},
 )
 """The rows of the settings, which stand beside the others and know nothing of them but what an ID is."""
 ALONE = {"health": set[str](), "logformat": {"yandex.secrets"}}
 """Modules that stand beside all rows, and what they may import."""
-ROOT = {"cli", "demo", "serving", "application", "wiring"}
+ROOT = {"cli", "commands", "demo", "trial", "serving", "application", "wiring"}
 """The composition root: it alone imports the settings, the simulator and the format of the log."""
 
 

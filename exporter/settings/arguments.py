@@ -1,21 +1,19 @@
 """The arguments of the command line: every subcommand takes every flag; what is wrong is told in one line."""
 
 import argparse
-import platform
 import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from importlib import metadata
 from typing import Any, Literal, NoReturn
 
 import shtab
 
 from exporter.settings import units
+from exporter.settings.about import PROGRAM, about
 from exporter.settings.commandline import Flag, Grammar, Mistyped, ordered
 from exporter.settings.flags import add_flags
 from exporter.yandex.secrets import one_line, redact
 
-PROGRAM = "yc-workflow-exporter"
 EPILOG = """exit codes: 0 all went well; 1 a target failed (scrape, check --live);
 2 the configuration or the command line is wrong; 3 the server could not start"""
 COMMANDS = {
@@ -35,11 +33,6 @@ class _Parser(argparse.ArgumentParser):
         """Tell what is wrong and end the program with 2."""
         text = one_line(redact(message.removeprefix("argument ")), 1000)
         self.exit(2, f"usage: {PROGRAM} COMMAND [flags]; --help lists them\n{PROGRAM}: {text}\n")
-
-
-def version() -> str:
-    """Return the version of the installed package."""
-    return metadata.version("yc-workflow-exporter")
 
 
 def parser() -> argparse.ArgumentParser:
@@ -78,8 +71,7 @@ def _parsers() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentPars
 
 def _add_common(some: argparse.ArgumentParser) -> None:
     """Add what every command takes."""
-    about = f"{PROGRAM} {version()} (Python {platform.python_version()})"
-    some.add_argument("--version", action="version", version=about)
+    some.add_argument("--version", action="version", version=about())
     add_flags(some)
 
 
