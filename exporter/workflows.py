@@ -84,14 +84,13 @@ class Workflows:
             left = flight.budget.remaining()
             standings = self._ledger.publish(ids, self._clock.time(), self._window, patience=left)
         return tuple(
-            replace(
-                self._outcome(target, found.get(target.id), flight),
-                standing=standings.get(target.id, NOTHING),
-            )
+            self._outcome(target, found.get(target.id), standings.get(target.id, NOTHING), flight)
             for target in targets
         )
 
-    def _outcome(self, target: WorkflowTarget, preview: Workflow | None, flight: Flight) -> WorkflowOutcome:
+    def _outcome(
+        self, target: WorkflowTarget, preview: Workflow | None, standing: Standing, flight: Flight
+    ) -> WorkflowOutcome:
         outcome, info = flight.outcome(target), self._infos.get(target.id) or Info(0.0)
         if not isinstance(outcome, WorkflowOutcome):
             outcome = WorkflowOutcome(target, self._clock.time(), sent=False)
@@ -103,8 +102,13 @@ class Workflows:
             outcome = outcome.troubled("calls left undone", BudgetSpent(str(left)))
         if info.error is not None and not flight.searching:
             outcome = outcome.troubled("the workflow itself", info.error)
-        described = _merged(preview, info.workflow)
-        return replace(outcome, workflow=described, cron=info.cron, cron_since=info.cron_since)
+        return replace(
+            outcome,
+            workflow=_merged(preview, info.workflow),
+            cron=info.cron,
+            cron_since=info.cron_since,
+            standing=standing,
+        )
 
     def _look(self, target: WorkflowTarget, flight: Flight) -> ApiError | None:
         """Read the list, and begin the calls beside it."""
