@@ -1,6 +1,5 @@
 """The pages of the exporter as a WSGI application: routes, methods, parameters."""
 
-import functools
 import logging
 import math
 import re
@@ -8,18 +7,17 @@ import threading
 import weakref
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
 from urllib.parse import parse_qs
 from wsgiref.types import StartResponse, WSGIEnvironment
 
-from prometheus_client import CollectorRegistry, generate_latest, make_wsgi_app
+from prometheus_client import CollectorRegistry
 
-from exporter import page, sd
+from exporter import page, sd, textformat
 from exporter.crew import Lane
+from exporter.exposition import NotRendered, NotRenderedInTime, Renderer, Wanted
 from exporter.outcome import Collection
 from exporter.scraper import Scraper
 from exporter.targets import ExecutionTarget, Watched, WorkflowTarget
-from exporter.workers import Turns
 from exporter.yandex.calls import Authorizer, Budget, CallRecord, Clock
 from exporter.yandex.errors import ApiError
 from exporter.yandex.models import valid_id
@@ -29,7 +27,6 @@ log = logging.getLogger(__name__)
 
 MINIMUM_SECONDS = 0.1
 READY_SECONDS = 2.0
-TURN_SECONDS = 5.0
 STALE_SECONDS = 30.0
 SCRAPES, PROBES = Lane("scrapes", 64), Lane("probes", 96)
 READINESS, RELOADS = Lane("readiness", 4), Lane("reloads", 2)
@@ -83,6 +80,7 @@ class BadQuery(ValueError):
 
 
 Collect = Callable[[], Collection]
+NOTHING = Collection((), 0.0, 0.0)
 
 
 def scrape_seconds(header: str, timeout: float, offset: float) -> float:
@@ -104,7 +102,7 @@ def scrape_seconds(header: str, timeout: float, offset: float) -> float:
 class WebApp:
     """Answers each request out of the Runtime that is current when it comes.
 
-    The registries are made afresh for each request, and collect at most once, when first asked to.
+    The registries are made afresh for each page that is rendered, one for all requests that share it.
     `reload` raises an exception whose text says why nothing has changed. `_lock` guards `_ready`,
     the runtime for which a first token was had, and `_rendering`, the seconds that the last page took
     after its collection.
@@ -130,7 +128,7 @@ class WebApp:
         # Weak, for a runtime that was replaced is to go with its threads and connections.
         self._ready: Callable[[], Runtime | None] = lambda: None
         self._rendering = 0.0
-        self._turns = Turns(1)
+        self._renderer = Renderer()
         self._routes: dict[str, Callable[[WSGIEnvironment], Answer]] = {
             "/": self._landing,
             "/metrics": self._metrics,
@@ -177,28 +175,36 @@ class WebApp:
         return Budget.of(max(MINIMUM_SECONDS, seconds - reserve), self._clock, observers)
 
     def _metrics(self, environ: WSGIEnvironment) -> Answer:
-        runtime = self._runtime()
+        runtime, wanted = self._runtime(), Wanted.of(environ)
+        if wanted.names and (answer := self._without_the_cloud(runtime, wanted)):
+            return answer
         with self._lock:
             # The offset is what a page may take to be rendered; a very large one takes more.
             reserve = max(0.0, self._rendering - runtime.timeout_offset)
         budget = self._budget(environ, runtime, reserve=reserve)
-        collect = functools.cache(lambda: runtime.scraper.collect(runtime.watched(), budget))
-        registry = self._metrics_registry(runtime, collect)
-        if "name" in environ.get("QUERY_STRING", ""):
-            # What is asked for by name may need nothing of the cloud.
-            return _exposition(registry, environ)
-        collect()
-        # Pages are made of CPU: many at once take as long and keep the server from its clients.
-        has_turn = self._turns.acquire(TURN_SECONDS)
-        try:
+        collection = runtime.scraper.collect(runtime.watched(), budget)
+
+        def render() -> bytes:
             began = self._clock.monotonic()
-            answer = _exposition(registry, environ)
-            with self._lock:
-                self._rendering = self._clock.monotonic() - began
-        finally:
-            if has_turn:
-                self._turns.release()
-        return answer
+            body = wanted.render(self._metrics_registry(runtime, lambda: collection))
+            if not wanted.names:
+                with self._lock:
+                    self._rendering = self._clock.monotonic() - began
+            return body
+
+        return self._exposed(collection, wanted, render)
+
+    def _without_the_cloud(self, runtime: Runtime, wanted: Wanted) -> Answer | None:
+        """Answer with what needs no collection; None if it does, which a page of nothing tells."""
+        asked: list[bool] = []
+
+        def collect() -> Collection:
+            asked.append(True)
+            return NOTHING
+
+        with self._renderer.turn():
+            body = wanted.render(self._metrics_registry(runtime, collect))
+        return None if asked else Answer(200, body, wanted.content_type, wanted.headers)
 
     def _probe(self, environ: WSGIEnvironment) -> Answer:
         runtime = self._runtime()
@@ -209,16 +215,26 @@ class WebApp:
             return Answer(400, f"{error}\n")
         if query.get("debug", [""])[-1].lower() in {"true", "1"}:
             return self._debugged(environ, runtime, targets)
-        budget = self._budget(environ, runtime)
-        collect = functools.cache(lambda: runtime.scraper.collect(targets, budget, probe=True))
-        return _exposition(self._probe_registry(runtime, collect), environ)
+        wanted = Wanted.of(environ)
+        collection = runtime.scraper.collect(targets, self._budget(environ, runtime), probe=True)
+        registry = self._probe_registry
+        return self._exposed(collection, wanted, lambda: wanted.render(registry(runtime, lambda: collection)))
+
+    def _exposed(self, collection: Collection, wanted: Wanted, render: Callable[[], bytes]) -> Answer:
+        """Answer with a page of samples, which requests for the same share."""
+        try:
+            body = self._renderer.page(collection, wanted, render)
+        except NotRendered as error:
+            return Answer(503 if isinstance(error, NotRenderedInTime) else 500, f"{error}\n")
+        return Answer(200, body, wanted.content_type, wanted.headers)
 
     def _debugged(self, environ: WSGIEnvironment, runtime: Runtime, targets: Watched) -> Answer:
         calls: list[CallRecord] = []
         budget = self._budget(environ, runtime, (calls.append,))
         collection = runtime.scraper.collect(targets, budget, probe=True)
-        metrics = generate_latest(self._probe_registry(runtime, lambda: collection)).decode()
-        return Answer(200, redact(page.debug(tuple(calls), collection.all, metrics)))
+        with self._renderer.turn():
+            metrics = textformat.plain(self._probe_registry(runtime, lambda: collection)).decode()
+            return Answer(200, redact(page.debug(tuple(calls), collection.all, metrics)))
 
     def _discovered(self, environ: WSGIEnvironment) -> Answer:
         """Answer service discovery; Prometheus keeps the targets it has while this is no 200."""
@@ -229,7 +245,8 @@ class WebApp:
             if not folder.success and folder.last_success is None:
                 text = f"folder {folder.target.id} cannot be listed: {folder.reason}: {folder.message}\n"
                 return Answer(503, redact(text))
-        return Answer(200, sd.targets(collection.workflows), "application/json")
+        with self._renderer.turn():
+            return Answer(200, sd.targets(collection.workflows), "application/json")
 
     def _landing(self, _: WSGIEnvironment) -> Answer:
         runtime = self._runtime()
@@ -237,7 +254,8 @@ class WebApp:
         collection = runtime.scraper.latest(watched, STALE_SECONDS)
         if collection is None:
             collection = runtime.scraper.collect(watched, Budget.of(runtime.scrape_timeout, self._clock))
-        html = self._landing_page.render(collection, self._clock.time(), runtime.endpoint)
+        with self._renderer.turn():
+            html = self._landing_page.render(collection, self._clock.time(), runtime.endpoint)
         return Answer(200, html, "text/html; charset=utf-8", self._landing_page.headers)
 
     def _config(self, _: WSGIEnvironment) -> Answer:
@@ -309,16 +327,3 @@ def _ids(query: Mapping[str, Sequence[str]], name: str) -> tuple[str, ...]:
             shown = one_line(redact(id_), 60)
             raise BadQuery(f"{name}: '{shown}' is not an ID; give 1 to 128 of A-Z a-z 0-9 _ -")
     return ids
-
-
-def _exposition(registry: CollectorRegistry, environ: WSGIEnvironment) -> Answer:
-    """Let prometheus-client negotiate format and encoding, and filter by name."""
-    started: list[tuple[str, list[tuple[str, str]]]] = []
-    app: Any = make_wsgi_app(registry)
-    # It knows GET only, so what is not wanted of a HEAD is dropped later; and takes any mention of gzip.
-    encodings = re.sub(r"gzip\s*;\s*q=0(?:\.0*)?(?![0-9.])", "", environ.get("HTTP_ACCEPT_ENCODING", ""))
-    asked = {**environ, "REQUEST_METHOD": "GET", "HTTP_ACCEPT_ENCODING": encodings}
-    body = b"".join(app(asked, lambda *head: started.append(head)))
-    headers = dict(started[0][1])
-    content_type = headers.pop("Content-Type")
-    return Answer(200, body, content_type, tuple(headers.items()))
