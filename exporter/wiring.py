@@ -28,7 +28,6 @@ from exporter.yandex.client import WorkflowsClient
 from exporter.yandex.iam import IamAuth, TokenRecord
 from exporter.yandex.sources import (
     InstanceMetadata,
-    ServiceAccountKey,
     Source,
     StaticToken,
     TokenFile,
@@ -149,6 +148,8 @@ class Wiring:
         if auth.service_account_key_file is not None:
             endpoint = settings.api.iam_endpoint
             transport = self._transport(limits, endpoint, _unobserved)
+            from exporter.yandex.authorizedkey import ServiceAccountKey  # noqa: PLC0415  # loads 9 MB
+
             return ServiceAccountKey(auth.service_account_key_file, endpoint, transport, self._clock)
         if auth.workload_identity is not None:
             identity = auth.workload_identity

@@ -17,12 +17,12 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from wire import answer, says, serving
 
+from exporter.yandex.authorizedkey import ServiceAccountKey
 from exporter.yandex.calls import Budget, Limits, SystemClock
 from exporter.yandex.errors import AuthFailed, BudgetSpent, NotSent
 from exporter.yandex.iam import IamAuth, TokenRecord
 from exporter.yandex.sources import (
     InstanceMetadata,
-    ServiceAccountKey,
     Source,
     StaticToken,
     Token,

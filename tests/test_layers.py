@@ -38,7 +38,7 @@ ROWS = (
     {"standing", "statefile", "targets"},
     {"statepath"},
     {"yandex.client", "yandex.iam"},
-    {"yandex.workflows"},
+    {"yandex.workflows", "yandex.authorizedkey"},
     {"yandex.sources"},
     {"yandex.transport"},
     {"yandex.translation"},

@@ -1,35 +1,30 @@
-"""Where an IAM token comes from: a value, a file, an authorized key, the metadata service, a federation."""
+"""Where an IAM token comes from: a value, a file, the metadata service, a federation.
 
-import json
+The fifth way, an authorized key, is in `authorizedkey`.
+"""
+
 import os
 import re
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
 
-import jwt
-from cryptography.exceptions import UnsupportedAlgorithm
-from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
-from cryptography.hazmat.primitives.serialization import load_pem_private_key
-
 from exporter import files
 from exporter.yandex.calls import Budget, Clock, Request
 from exporter.yandex.errors import ApiError, AuthFailed
-from exporter.yandex.models import parse_timestamp
 from exporter.yandex.transport import Transport
 
-_AUDIENCE = "https://iam.api.cloud.yandex.net/iam/v1/tokens"  # a literal, whatever the endpoint is
-_JWT_LIFE = 3600  # seconds; the longest that is accepted
 _LONGEST_LIFE = 10.0**9
-_MIN_KEY_BITS = 2048
-_UNSTATED_LIFE = 3600.0  # of a token whose answer does not say, or not legibly
+UNSTATED_LIFE = 3600.0
+"""Seconds that a token is taken to live whose answer does not say, or not legibly."""
 _MAX_FILE = 1024 * 1024
 _TOKEN = re.compile(r"[\x21-\x7e]{1,16384}")
 _OAUTH = re.compile(r"y[0-3]_")
 _REMEDY = "correct the path or its permissions"
 _SECONDS = re.compile(r"[0-9]{1,9}")
 
-_Signature = tuple[int, int, int]
+Signature = tuple[int, int, int]
+"""What tells a file from its next content: when it changed, its size, its inode."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,12 +76,12 @@ class TokenFile:
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self._path = Path(path)
-        self._seen: _Signature | None = None
+        self._seen: Signature | None = None
 
     def issue(self, budget: Budget) -> Token:  # noqa: ARG002 - asks nobody
         """Return the token in the file; raises AuthFailed if there is none."""
         # Before the file is read: what changes in between is noticed next time.
-        signature = _signature(self._path)
+        signature = signature_of(self._path)
         try:
             value = self._read()
         except ValueError as error:
@@ -96,112 +91,16 @@ class TokenFile:
 
     def changed(self) -> bool:
         """Whether the file is another one than that of the last token."""
-        return _signature(self._path) != self._seen
+        return signature_of(self._path) != self._seen
 
     def check(self) -> None:
         """Raise ValueError if the file cannot be read or holds no IAM token."""
         self._read()
 
     def _read(self) -> str:
-        value = _read(self._path, "IAM token file").strip()
+        value = read(self._path, "IAM token file").strip()
         _check_token(value, f"IAM token file {self._path}: its content")
         return value
-
-
-@dataclass(frozen=True, slots=True)
-class AuthorizedKey:
-    """What is needed of the JSON file that `yc iam key create` writes."""
-
-    id: str
-    service_account_id: str
-    private_key: RSAPrivateKey = field(repr=False)
-
-
-class ServiceAccountKey:
-    """An authorized key of a service account: a signed JWT is exchanged for a token."""
-
-    def __init__(
-        self, path: str | os.PathLike[str], endpoint: str, transport: Transport, clock: Clock
-    ) -> None:
-        self._path = Path(path)
-        self._endpoint = endpoint.rstrip("/")
-        self._transport = transport
-        self._clock = clock
-        self._seen: _Signature | None = None
-
-    def load(self) -> AuthorizedKey:
-        """Read the key file; raises ValueError that names file and field, without content."""
-        text = _read(self._path, "service account key file")
-        try:
-            fields = json.loads(text)
-        except (ValueError, RecursionError):
-            fields = None
-        if not isinstance(fields, dict):
-            raise ValueError(self._broken("it is not a JSON object"))  # noqa: TRY004 - one error for all
-        key_id, account = (self._text(fields, name) for name in ("id", "service_account_id"))
-        return AuthorizedKey(key_id, account, self._private_key(self._text(fields, "private_key")))
-
-    def issue(self, budget: Budget) -> Token:
-        """Return a token of the service account; raises AuthFailed."""
-        signature = _signature(self._path)
-        try:
-            key = self.load()
-        except ValueError as error:
-            raise AuthFailed(str(error)) from None
-        request = Request(
-            method="Iam.CreateToken",
-            verb="POST",
-            url=f"{self._endpoint}/iam/v1/tokens",
-            json={"jwt": self._signed(key)},
-        )
-        purpose = f"for service account key file {self._path} (`yc iam key create` makes a new key)"
-        body = _ask(self._transport, request, budget, purpose)
-        token = Token(_value(body, "iamToken"), self._expiry(body))
-        self._seen = signature
-        return token
-
-    def changed(self) -> bool:
-        """Whether the key file is another one than that of the last token."""
-        return _signature(self._path) != self._seen
-
-    def check(self) -> None:
-        """Raise ValueError if the key file cannot be used."""
-        self.load()
-
-    def _signed(self, key: AuthorizedKey) -> str:
-        now = int(self._clock.time())
-        claims = {"iss": key.service_account_id, "aud": _AUDIENCE, "iat": now, "exp": now + _JWT_LIFE}
-        return jwt.encode(claims, key.private_key, algorithm="PS256", headers={"kid": key.id})
-
-    def _expiry(self, body: Any) -> float:
-        try:
-            stated = parse_timestamp(body.get("expiresAt"))
-        except ValueError:
-            stated = None
-        return stated if stated is not None else self._clock.time() + _UNSTATED_LIFE
-
-    def _text(self, fields: dict[str, Any], name: str) -> str:
-        value = fields.get(name)
-        if not isinstance(value, str) or not value.strip():
-            raise ValueError(self._broken(f"`{name}` is missing, or not a text"))
-        return value.strip()
-
-    def _private_key(self, text: str) -> RSAPrivateKey:
-        # `yc` writes a comment line before the PEM.
-        start = max(0, text.find("-----BEGIN"))
-        try:
-            key = load_pem_private_key(text[start:].encode(), password=None)
-        except (ValueError, TypeError, UnsupportedAlgorithm):
-            key = None
-        if not isinstance(key, RSAPrivateKey) or key.key_size < _MIN_KEY_BITS:
-            raise ValueError(self._broken("`private_key` is not an RSA private key in PEM"))
-        return key
-
-    def _broken(self, why: str) -> str:
-        return (
-            f"service account key file {self._path}: {why}; "
-            f"`yc iam key create --service-account-name NAME --output {self._path}` writes a new one"
-        )
 
 
 class InstanceMetadata:
@@ -221,8 +120,8 @@ class InstanceMetadata:
             headers=(("Metadata-Flavor", "Google"),),
         )
         purpose = "from instance metadata (is a service account linked to this machine?)"
-        body = _ask(self._transport, request, budget, purpose)
-        return Token(_value(body, "access_token"), self._clock.time() + _life(body))
+        body = ask(self._transport, request, budget, purpose)
+        return Token(token_of(body, "access_token"), self._clock.time() + _life(body))
 
     def changed(self) -> bool:
         """Return False: only the metadata service knows."""
@@ -268,8 +167,8 @@ class WorkloadIdentity:
             },
         )
         purpose = f"for workload identity token file {self._path} and service account {self._account}"
-        body = _ask(self._transport, request, budget, purpose)
-        return Token(_value(body, "access_token"), self._clock.time() + _life(body))
+        body = ask(self._transport, request, budget, purpose)
+        return Token(token_of(body, "access_token"), self._clock.time() + _life(body))
 
     def changed(self) -> bool:
         """Return False: a new subject token does not make the old access token worse."""
@@ -280,13 +179,13 @@ class WorkloadIdentity:
         self._read()
 
     def _read(self) -> str:
-        value = _read(self._path, "workload identity token file").strip()
+        value = read(self._path, "workload identity token file").strip()
         if not _TOKEN.fullmatch(value):
             raise ValueError(f"workload identity token file {self._path}: its content is not a token")
         return value
 
 
-def _ask(transport: Transport, request: Request, budget: Budget, purpose: str) -> dict[str, Any]:
+def ask(transport: Transport, request: Request, budget: Budget, purpose: str) -> dict[str, Any]:
     """Return the JSON object that answers; raises AuthFailed that says what the token was for."""
     # One call in hours needs no connection that is kept.
     request = replace(request, headers=(*request.headers, ("Connection", "close")))
@@ -301,7 +200,8 @@ def _ask(transport: Transport, request: Request, budget: Budget, purpose: str) -
     raise AuthFailed(f"no IAM token {purpose}: {said}")
 
 
-def _value(body: dict[str, Any], name: str) -> str:
+def token_of(body: dict[str, Any], name: str) -> str:
+    """Return the token in a field of an answer; raises AuthFailed."""
     value = body.get(name)
     if not isinstance(value, str) or not _TOKEN.fullmatch(value):
         raise AuthFailed(f"no IAM token: the answer has no valid `{name}`")
@@ -314,7 +214,7 @@ def _life(body: dict[str, Any]) -> float:
         return float(value)
     if isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < _LONGEST_LIFE:
         return float(value)
-    return _UNSTATED_LIFE
+    return UNSTATED_LIFE
 
 
 def _check_token(value: str, what: str) -> None:
@@ -325,7 +225,8 @@ def _check_token(value: str, what: str) -> None:
         raise ValueError(f"{what} {state}; `yc iam create-token` prints an IAM token")
 
 
-def _read(path: Path, what: str) -> str:
+def read(path: Path, what: str) -> str:
+    """Return the text of a file; raises ValueError that says what it should have been, and the remedy."""
     try:
         data = files.read(path, _MAX_FILE)
     except OSError as error:
@@ -338,7 +239,8 @@ def _read(path: Path, what: str) -> str:
         raise ValueError(f"{what} {path} is not UTF-8 text") from None
 
 
-def _signature(path: Path) -> _Signature | None:
+def signature_of(path: Path) -> Signature | None:
+    """Return what is another when a file changes; None while there is none."""
     try:
         found = path.stat()
     except OSError:
