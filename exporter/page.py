@@ -4,9 +4,8 @@ import base64
 import hashlib
 import re
 from collections import Counter
-from collections.abc import Sequence
-
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from collections.abc import Callable, Sequence
+from functools import cached_property
 
 from exporter.outcome import Collection, ExecutionOutcome, FolderOutcome, Outcome, WorkflowOutcome
 from exporter.pagerows import (
@@ -33,11 +32,27 @@ TROUBLE = {"FAILED": "failed", NOT_READ: "not read", "UNKNOWN": "of unknown stat
 class LandingPage:
     """Renders the landing page: every target with its state, those that need a look first.
 
-    `headers` go with each page. Their content security policy allows the one style sheet of the
-    template, by its hash, and nothing else.
+    The content security policy of its headers allows the one style sheet of the template, by its hash, and
+    nothing else.
     """
 
     def __init__(self, version: str) -> None:
+        self._version = version
+
+    @cached_property
+    def headers(self) -> tuple[tuple[str, str], ...]:
+        """What goes with each page."""
+        return (
+            ("Content-Security-Policy", _policy(self.render(Collection((), 0.0, 0.0), 0.0, ""))),
+            ("Referrer-Policy", "no-referrer"),
+            ("Cache-Control", "no-store"),
+        )
+
+    @cached_property
+    def _filled(self) -> Callable[..., str]:
+        """What fills in the template; its engine is loaded when somebody first looks at the page."""
+        from jinja2 import Environment, PackageLoader, StrictUndefined  # noqa: PLC0415  # loads 3 MB
+
         environment = Environment(
             loader=PackageLoader("exporter", ""),
             autoescape=True,
@@ -46,18 +61,12 @@ class LandingPage:
             lstrip_blocks=True,
         )
         environment.filters["style"] = style
-        self._template = environment.get_template("landing.html")
-        self._version = version
-        self.headers = (
-            ("Content-Security-Policy", _policy(self.render(Collection((), 0.0, 0.0), 0.0, ""))),
-            ("Referrer-Policy", "no-referrer"),
-            ("Cache-Control", "no-store"),
-        )
+        return environment.get_template("landing.html").render
 
     def render(self, collection: Collection, now: float, endpoint: str) -> str:
         """Return the page of this collection; `now` in Unix seconds."""
         executions, workflows = collection.executions, collection.workflows
-        return self._template.render(
+        return self._filled(
             rows=execution_rows(executions, now, MOST_SHOWN),
             hidden=max(0, len(executions) - MOST_SHOWN),
             counts=state_counts(executions),
