@@ -54,7 +54,10 @@ class Wanted:
     @classmethod
     def of(cls, environ: Mapping[str, Any]) -> Self:
         """Return what a WSGI request asks for by Accept, Accept-Encoding and `name[]`."""
-        encode, content_type = negotiated(environ.get("HTTP_ACCEPT", ""))
+        try:
+            encode, content_type = negotiated(environ.get("HTTP_ACCEPT", ""))
+        except (TypeError, ValueError):  # the library's, of a version that is none
+            encode, content_type = negotiated("")
         names = parse_qs(environ.get("QUERY_STRING", "")).get("name[]", ())
         encodings = environ.get("HTTP_ACCEPT_ENCODING", "")
         return cls(encode, content_type, _takes_gzip(encodings), frozenset(names))
@@ -90,10 +93,11 @@ class Renderer:
     Pages are rendered one at a time, in the order in which they were asked for. Those that Prometheus
     usually asks for have a turn of their own, so that nobody keeps them waiting who asks for others.
 
-    `_lock` guards `_pages`.
+    `patience` is the seconds that others wait for who renders. `_lock` guards `_pages`.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, patience: float = PAGE_SECONDS) -> None:
+        self._patience = patience
         self._lock = threading.Lock()
         self._pages: weakref.WeakKeyDictionary[Collection, dict[Kind, Future[bytes]]]
         self._pages = weakref.WeakKeyDictionary()
@@ -106,7 +110,7 @@ class Renderer:
         """
         page, is_begun = self._page(collection, wanted.kind)
         if is_begun:
-            return _awaited(page)
+            return self._awaited(page)
         try:
             with self.turn(usual=wanted.is_usual):
                 page.set_result(render())
@@ -127,6 +131,15 @@ class Renderer:
             if has_turn:
                 turns.release()
 
+    def _awaited(self, page: Future[bytes]) -> bytes:
+        try:
+            return page.result(self._patience)
+        except CancelledError:
+            raise NotRendered("This page could not be made; the log says why.") from None
+        except TimeoutError:
+            late = f"This page takes longer than {self._patience:.0f} s to make; come back later."
+            raise NotRenderedInTime(late) from None
+
     def _page(self, collection: Collection, kind: Kind) -> tuple[Future[bytes], bool]:
         """Return the page, and whether it was begun before; what there is no room for is not kept."""
         with self._lock:
@@ -142,17 +155,6 @@ class Renderer:
         """Let the next who asks try again."""
         with self._lock:
             self._pages.get(collection, {}).pop(kind, None)
-
-
-def _awaited(page: Future[bytes]) -> bytes:
-    try:
-        return page.result(PAGE_SECONDS)
-    except CancelledError:
-        raise NotRendered("This page could not be made; the log says why.") from None
-    except TimeoutError:
-        raise NotRenderedInTime(
-            f"This page takes longer than {PAGE_SECONDS:.0f} s; come back later."
-        ) from None
 
 
 def _takes_gzip(encodings: str) -> bool:

@@ -6,7 +6,6 @@ import json
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Any
 from urllib.parse import quote, urlencode
@@ -82,6 +81,7 @@ class Site:
 
     runtime: Runtime
     reload: Callable[[], None] = lambda: None
+    probe: Registry | None = None
     budgets: list[float] = field(default_factory=list)
     clock: Clock = field(default_factory=SystemClock)
 
@@ -90,7 +90,7 @@ class Site:
         return WebApp(
             lambda: self.runtime,
             metrics_registry=metrics or self.registry,
-            probe_registry=self.registry,
+            probe_registry=self.probe or self.registry,
             reload=self.reload,
             clock=self.clock,
             version="1.2.3",
@@ -241,29 +241,121 @@ def test_a_page_that_takes_long_to_make_shortens_the_next_collection(home: Site)
     assert allowed == [4.5, 3.0]
 
 
-def test_pages_are_made_one_after_the_other(home: Site) -> None:
-    """What was read for both at once is written for one, then for the other."""
-    together, met = threading.Barrier(2), list[str]()
+@dataclass
+class Counted:
+    """Registries of a site that count how often one was asked for, and may break."""
 
-    class Meeting(Collector):
-        def describe(self) -> Iterable[Metric]:
-            return ()
+    home: Site
+    asked: int = 0
+    breaks: bool = False
 
-        def collect(self) -> Iterator[Metric]:
-            with suppress(threading.BrokenBarrierError):
-                together.wait(0.3)
-                met.append("two pages are made at once")
-            return iter(())
+    def registry(self, runtime: Runtime, collect: Callable[[], Collection]) -> CollectorRegistry:
+        """Return what the site would."""
+        self.asked += 1
+        if self.breaks:
+            raise RuntimeError(TOKEN)
+        return self.home.registry(runtime, collect)
 
-    def registry(_: Runtime, __: Callable[[], Collection]) -> CollectorRegistry:
+
+def together(app: WebApp, cloud: Simulator, url: str, *headers: dict[str, str]) -> list[Reply]:
+    """Ask eight times at once with each of these headers, while the cloud takes its time."""
+    cloud.faults.add(FaultRule(Fault.LATENCY, latency=0.5))
+    number = 8 * len(headers)
+    begin = threading.Barrier(number)
+
+    def one(asked: dict[str, str]) -> Reply:
+        begin.wait(10)
+        return ask(app, url, **asked)
+
+    with ThreadPoolExecutor(number) as beside:
+        return list(beside.map(one, headers * 8))
+
+
+OPENMETRICS = {"accept": "application/openmetrics-text;version=1.0.0", "accept_encoding": "gzip"}
+UTF_8 = {"accept": OPENMETRICS["accept"] + ";escaping=allow-utf-8", "accept_encoding": "deflate, gzip"}
+SHARED = (
+    "/metrics", f"/probe?execution_id={ALIVE}&execution_id={FAILED}",
+    "/metrics?name[]=yc_workflow_execution_status",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("url", SHARED)
+def test_requests_that_come_together_share_one_page(home: Site, cloud: Simulator, url: str) -> None:
+    """Sixteen of one kind cost the calls, the registry, the rendering and the bytes of one."""
+    counted = Counted(home)
+    app = replace(home, probe=counted.registry).app(counted.registry)
+    replies = together(app, cloud, url, OPENMETRICS, UTF_8)
+    assert {reply.code for reply in replies} == {200}
+    assert len({id(reply.body) for reply in replies}) == 1
+    assert len({reply.headers["Content-Type"] for reply in replies}) == 2
+    # What is asked for by name is first tried without the cloud.
+    assert counted.asked == (17 if "name" in url else 1)
+    assert cloud.count() == 2
+
+
+def test_other_formats_are_other_pages_of_the_same_collection(home: Site, cloud: Simulator) -> None:
+    """Each of three formats is rendered once, and the cloud is asked once for all of them."""
+    counted = Counted(home)
+    replies = together(
+        home.app(counted.registry), cloud, "/metrics", {}, OPENMETRICS, {"accept_encoding": "gzip"}
+    )
+    assert len({id(reply.body) for reply in replies}) == counted.asked == 3
+    assert cloud.count() == 2
+    assert "yc_workflow_execution_status" in next(r.text for r in replies if len(r.headers) == 3)
+
+
+def test_a_later_scrape_is_another_page(home: Site, cloud: Simulator) -> None:
+    """What changes between two scrapes is seen by the second; no page is kept for later."""
+    counted = Counted(home)
+    app = home.app(counted.registry)
+    pages = []
+    for status in ("RUNNING", "PAUSED"):
+        cloud.put(ALIVE, status=status, started_at=1741622400.0, workflow_id=FLOW)
+        pages.append(ask(app, "/metrics").text)
+    running, paused = (
+        f'{{execution_id="{ALIVE}",status="{s}",workflow_id="{FLOW}"}} 1.0' for s in ("RUNNING", "PAUSED")
+    )
+    assert (running in pages[0], paused in pages[0]) == (True, False)
+    assert (running in pages[1], paused in pages[1]) == (False, True)
+    assert counted.asked == 2
+
+
+def test_a_page_that_breaks_breaks_for_all_who_wait_and_not_for_the_next(
+    home: Site, cloud: Simulator, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Each gets a 500 without the entrails; the next scrape has its page."""
+    counted = Counted(home, breaks=True)
+    app = home.app(counted.registry)
+    replies = together(app, cloud, "/metrics", {})
+    assert {(reply.code, reply.text) for reply in replies} == {
+        (500, "This page could not be made; the log says why.\n")
+    }
+    assert sum(record.exc_info is not None for record in caplog.records) == counted.asked
+    counted.breaks = False
+    assert ask(app, "/metrics").code == 200
+
+
+def test_what_needs_nothing_of_the_cloud_does_not_ask_it(home: Site, cloud: Simulator) -> None:
+    """By name, one gets what the exporter knows of itself even when the cloud is slow or gone."""
+
+    def registry(runtime: Runtime, collect: Callable[[], Collection]) -> CollectorRegistry:
         made = CollectorRegistry()
-        made.register(Meeting())
+        made.register(ExecutionsCollector(collect, history=runtime.history))
+        made.register(Known())
         return made
 
+    class Known(Collector):
+        def describe(self) -> Iterable[Metric]:
+            return self.collect()
+
+        def collect(self) -> Iterator[Metric]:
+            yield GaugeMetricFamily("known", "Known without asking.", value=1)
+
     app = home.app(registry)
-    with ThreadPoolExecutor(2) as beside:
-        codes = [reply.code for reply in beside.map(lambda _: ask(app, "/metrics"), range(2))]
-    assert (codes, met) == ([200, 200], [])
+    assert ask(app, "/metrics?name[]=known").text.splitlines()[-1] == "known 1.0"
+    assert cloud.count() == 0
+    both = ask(app, "/metrics?name[]=known&name[]=yc_workflow_execution_errors").text
+    assert both.count("yc_workflow_execution_errors{") == cloud.count() == 2
 
 
 @pytest.mark.parametrize("url", PAGES)
