@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterable
 from pathlib import Path
 
+import capacity
 import yaml
 from prometheus_client import Counter, Histogram
 from prometheus_client.core import HistogramMetricFamily, Metric
@@ -50,10 +51,10 @@ def label_names() -> dict[str, tuple[str, ...]]:
     return found
 
 
-def table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
+def table(head: Iterable[str], rows: Iterable[Iterable[object]]) -> str:
     """Return a Markdown table."""
     head = list(head)
-    lines = [head, ["---"] * len(head), *[[cell.replace("|", "\\|") for cell in row] for row in rows]]
+    lines = [head, ["---"] * len(head), *[[str(cell).replace("|", "\\|") for cell in row] for row in rows]]
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
@@ -107,7 +108,12 @@ def _chapter(name: str) -> str:
 
 def rewritten(readme: str) -> str:
     """Return the README with its tables made anew."""
-    tables = {"metrics": metrics_table(), "settings": settings_table(), "alerts": alerts_table()}
+    tables = {
+        "metrics": metrics_table(),
+        "settings": settings_table(),
+        "alerts": alerts_table(),
+        "capacity": table(("what is watched", "series", "calls"), capacity.rows()),
+    }
     for name, text in tables.items():
         pattern = re.compile(rf"(<!-- {name}:[^\n]*-->\n).*?(<!-- /{name} -->)", re.DOTALL)
         readme = pattern.sub(lambda m, text=text: f"{m[1]}{text}\n{m[2]}", readme)  # type: ignore[misc]
