@@ -50,7 +50,8 @@ def _parsers() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentPars
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
-    _add_common(top)
+    line = about()
+    _add_common(top, line)
     commands = top.add_subparsers(dest="command", metavar="COMMAND", title="commands")
     subparsers: dict[str, argparse.ArgumentParser] = {}
     for name, text in COMMANDS.items():
@@ -58,7 +59,7 @@ def _parsers() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentPars
         subparsers[name] = commands.add_parser(
             name, usage=f"{PROGRAM} {name}{words} [flags]", help=text, description=text, allow_abbrev=False
         )
-        _add_common(subparsers[name])
+        _add_common(subparsers[name], line)
     subparsers["check"].add_argument("--live", action="store_true", help="ask the API for every target")
     subparsers["simulate"].add_argument(
         "--port", type=_written(_port), default=10318, help="default: %(default)s"
@@ -69,9 +70,9 @@ def _parsers() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentPars
     return top, subparsers
 
 
-def _add_common(some: argparse.ArgumentParser) -> None:
-    """Add what every command takes."""
-    some.add_argument("--version", action="version", version=about())
+def _add_common(some: argparse.ArgumentParser, line: str) -> None:
+    """Add what every command takes; `line` is what it says of its version."""
+    some.add_argument("--version", action="version", version=line)
     add_flags(some)
 
 

@@ -4,6 +4,7 @@ import types
 import typing
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
 
@@ -45,10 +46,11 @@ class SettingRow:
     choices: tuple[str, ...]
 
 
-def settings_rows() -> list[SettingRow]:
-    """Return every setting, in the order of its declaration."""
+@cache
+def settings_rows() -> tuple[SettingRow, ...]:
+    """Return every setting, in the order of its declaration; what is declared does not change."""
     plain = Settings.model_construct().model_dump(mode="json")
-    return [_row(key, field, plain) for key, field in _leaves(Settings, "")]
+    return tuple(_row(key, field, plain) for key, field in _leaves(Settings, ""))
 
 
 def _leaves(model: type[BaseModel], prefix: str) -> Iterator[tuple[str, FieldInfo]]:
