@@ -134,7 +134,7 @@ class Wiring:
             self._clock,
             observe=observe,
             jitter=random.Random(),  # noqa: S311  # spreads retries, guards nothing
-            verify=_certificates(self._environ),
+            trust=_certificates(self._environ),
             proxies=_proxies(base_url),
         )
 
@@ -168,8 +168,8 @@ def _unobserved(_: CallRecord) -> None:
     """Do nothing: calls for tokens are counted as tokens, not as calls of the API."""
 
 
-def _certificates(environ: Mapping[str, str]) -> bool | str:
-    """Return whose certificates are trusted: those of a file or folder, else those that come along."""
+def _certificates(environ: Mapping[str, str]) -> str | None:
+    """Return the file or folder of the authorities that are trusted, None for those that come along."""
     for variable in ("REQUESTS_CA_BUNDLE", "SSL_CERT_FILE"):
         path = environ.get(variable)
         if not path:
@@ -181,7 +181,7 @@ def _certificates(environ: Mapping[str, str]) -> bool | str:
             problem = f"{variable}: {path!r} cannot be used: {reason}; correct or unset it"
             raise ConfigError([problem]) from None
         return path
-    return True
+    return None
 
 
 def _trust(path: str) -> ssl.SSLContext:

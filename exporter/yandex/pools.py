@@ -29,14 +29,13 @@ class Pool:
 class Pools:
     """The pool of each origin, which is scheme, host and port: a handful, those of the configuration.
 
-    `size` connections are kept for each; `verify` is what `requests` takes: True, False or the path of a
-    CA bundle; `proxies` has a URL for each scheme. `_lock` guards `_pools`.
+    `size` connections are kept for each; `trust` is the path of a CA bundle or folder, None for the one
+    that comes with `requests`; `proxies` has a URL for each scheme. `_lock` guards `_pools`.
     """
 
-    def __init__(self, size: int, verify: bool | str, proxies: Mapping[str, str]) -> None:
-        self._verify = verify
+    def __init__(self, size: int, trust: str | None, proxies: Mapping[str, str]) -> None:
         self._proxies = dict(proxies)
-        self._adapter = TimedAdapter(Resolver(), pool_maxsize=size)
+        self._adapter = TimedAdapter(Resolver(), trust, pool_maxsize=size)
         self._lock = threading.Lock()
         self._pools: dict[str, Pool] = {}
 
@@ -60,9 +59,8 @@ class Pools:
         request.prepare_url(f"{origin}/", None)
         request.prepare_headers(None)
         proxies = {} if _is_local(urllib.parse.urlsplit(origin).hostname or "") else self._proxies
-        found = self._adapter.get_connection_with_tls_context(request, self._verify, proxies)
+        found = self._adapter.get_connection_with_tls_context(request, verify=True, proxies=proxies)
         connections = cast("urllib3.HTTPConnectionPool", found)
-        self._adapter.cert_verify(connections, request.url, self._verify, None)  # type: ignore[no-untyped-call]
         target = self._adapter.request_url(request, proxies)
         return Pool(connections, target.removesuffix("/"))
 

@@ -49,8 +49,9 @@ _HEADERS = {"User-Agent": "yc-workflow-exporter", "Accept": "application/json", 
 class Transport:
     """Sends requests. Safe to share between threads; `_decoding` is held while a large answer is decoded.
 
-    `observe` receives a record of each attempt; `verify` is what `requests` takes: True, False or
-    the path of a CA bundle; `proxies` has a URL for each scheme. Nothing is read from the environment.
+    `observe` receives a record of each attempt; `trust` is the path of a CA bundle or folder, None for
+    the one that comes with `requests`; `proxies` has a URL for each scheme. Nothing is read from the
+    environment.
     """
 
     def __init__(
@@ -60,7 +61,7 @@ class Transport:
         *,
         observe: Callable[[CallRecord], None],
         jitter: random.Random,
-        verify: bool | str = True,
+        trust: str | None = None,
         proxies: Mapping[str, str] | None = None,
     ) -> None:
         self._limits = limits
@@ -68,7 +69,7 @@ class Transport:
         self._observe = observe
         self._jitter = jitter
         self._rate = _Rate(limits.requests_per_second, clock)
-        self._pools = Pools(limits.pool, verify, proxies or {})
+        self._pools = Pools(limits.pool, trust, proxies or {})
         self._decoding = threading.Lock()
 
     def send(self, request: Request, budget: Budget) -> Response:
