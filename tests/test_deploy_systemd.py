@@ -68,7 +68,7 @@ def test_systemd_has_nothing_to_say(tmp_path: Path) -> None:
     ("line", "wrong", "told"),
     [
         ("ProtectProc=invisible", "ProtectProcc=invisible", "ProtectProcc"),
-        ("MemoryMax=", "MemoryMax=lots", "limit 'lots'"),
+        ("MemoryMax=", "MemoryMax=lots", "limit 'lots"),
         ("SystemCallFilter=@system-service", "SystemCallFilter=@no-such", "no-such"),
         ("ExecReload=/bin/kill", "ExecReload=/bin/no-such", "/bin/no-such"),
     ],
