@@ -7,6 +7,7 @@ import shutil
 import ssl
 import subprocess
 import sys
+import tarfile
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -32,18 +33,22 @@ def run(*command: str | Path, **environ: str) -> subprocess.CompletedProcess[str
 
 
 @pytest.fixture(scope="module")
-def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return the wheel, built from a copy, for a build leaves traces in the sources."""
+def dist(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return where the sources are as they are shipped, made of a copy, and the wheel, built from these."""
     source = tmp_path_factory.mktemp("source")
-    for name in ("pyproject.toml", "README.md", "LICENSE"):
+    for name in ("pyproject.toml", "README.md", "LICENSE", "MANIFEST.in"):
         shutil.copy(ROOT / name, source)
-    for name in ("exporter", "tests", "prometheus"):
+    for name in ("exporter", "tests", "prometheus", "deploy"):
         shutil.copytree(ROOT / name, source / name)
-    done = run(
-        sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", f"--wheel-dir={source}/dist", source
-    )
+    done = run(sys.executable, "-m", "build", source)
     assert done.returncode == 0, done.stderr
-    (built,) = (source / "dist").iterdir()
+    return source / "dist"
+
+
+@pytest.fixture(scope="module")
+def wheel(dist: Path) -> Path:
+    """Return the wheel."""
+    (built,) = dist.glob("*.whl")
     return built
 
 
@@ -84,6 +89,17 @@ def test_each_library_has_a_lower_bound_and_a_reason() -> None:
         assert re.search(rf'^    "{name}>={re.escape(version)}", +# \w', text, re.MULTILINE), name
 
 
+def test_the_sources_have_what_a_wheel_is_built_from_alone(dist: Path) -> None:
+    """The wheel was built from them. No test: setuptools would take some, without what they import."""
+    (shipped,) = dist.glob("*.tar.gz")
+    with tarfile.open(shipped) as opened:
+        names = {name.partition("/")[2].partition("/")[0] for name in opened.getnames()}
+    assert names - {""} == {
+        "exporter", "LICENSE", "MANIFEST.in", "PKG-INFO", "pyproject.toml", "README.md", "setup.cfg",
+        "yc_workflow_exporter.egg-info",
+    }  # fmt: skip
+
+
 def test_the_wheel_has_the_package_and_its_licence_alone(wheel: Path) -> None:
     """No test, no example, no file of a developer; the page of the exporter and the types are there."""
     with zipfile.ZipFile(wheel) as opened:
@@ -99,6 +115,9 @@ def test_the_wheel_has_the_package_and_its_licence_alone(wheel: Path) -> None:
     }
     assert {"exporter/landing.html", "exporter/py.typed", f"{folder}licenses/LICENSE"} <= names
     assert told["License-Expression"] == "Apache-2.0"
+    assert told["Requires-Python"] == PROJECT["requires-python"]
+    assert told["Description-Content-Type"] == "text/markdown"
+    assert str(told.get_payload()).strip() == (ROOT / "README.md").read_text().strip()
     wanted = [each for each in told.get_all("Requires-Dist", []) if "extra ==" not in each]
     assert len(wanted) == len(LOWEST)
 
@@ -128,6 +147,16 @@ def test_every_command_works_with_the_oldest_libraries(
     (tmp_path / "deep.yml").write_text("[" * 100_000)
     done = run(program, "check", f"--config.file={tmp_path}/deep.yml")
     assert (done.returncode, "exceeded maximum nesting depth" in done.stderr) == (2, True)
+
+
+def test_the_demo_is_in_the_wheel(oldest: Path, tmp_path: Path) -> None:
+    """The simulated cloud and the exporter over it, from nothing."""
+    address = f"127.0.0.1:{processes.free_port()}"
+    command = [str(oldest / "yc-workflow-exporter"), "demo", f"--web.listen-address={address}"]
+    with processes.running(command, tmp_path / "log", processes.clean_environ()):
+        processes.until(lambda: "yc_workflow_up 1.0" in processes.get(f"http://{address}/metrics")[1])
+        assert "yc_workflow_active_executions{" in processes.get(f"http://{address}/metrics")[1]
+    assert "Traceback" not in (tmp_path / "log").read_text()
 
 
 def test_the_oldest_libraries_serve_over_tls_to_those_who_may(
