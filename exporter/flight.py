@@ -21,6 +21,8 @@ from exporter.yandex.errors import (
     Unauthorized,
 )
 
+GLIMPSE_SECONDS = 0.5
+"""How old what is known of a flight under way may be, for those who cannot wait for its end."""
 ACCEPTED = (Forbidden, NotFound, BadRequest, RateLimited)
 """Answers that say no to a target, and so yes to the token."""
 
@@ -56,7 +58,8 @@ class Flight:
     asked for.
 
     `_lock` guards all that is private; `finished` is set when nothing more will come, `landed` when
-    `collection`, what came of it, is there and those who count and log have been told.
+    `collection`, what came of it, is there and those who count and log have been told. `_glimpsing` is held
+    while a glimpse is put together, and guards `_glimpse` and `_glimpsed`.
     """
 
     def __init__(
@@ -76,6 +79,9 @@ class Flight:
         self.finished = threading.Event()
         self.landed = threading.Event()
         self.collection: Collection | None = None
+        self._glimpsing = threading.Lock()
+        self._glimpse: Collection | None = None
+        self._glimpsed = 0.0
         self._lock = threading.Lock()
         self._closed = False
         self._pending: list[_Waiting] = []
@@ -213,6 +219,14 @@ class Flight:
         """Give those who wait what came of it; None where nothing did."""
         self.collection = collection
         self.landed.set()
+
+    def glimpse(self, put_together: Callable[[], Collection]) -> Collection:
+        """Return what is known so far, put together once for all who ask within a moment."""
+        with self._glimpsing:
+            clock = self.budget.clock
+            if self._glimpse is None or clock.monotonic() - self._glimpsed > GLIMPSE_SECONDS:
+                self._glimpse, self._glimpsed = put_together(), clock.monotonic()
+            return self._glimpse
 
     def _refused(self, refusal: Unauthorized) -> None:
         self._refusals += 1

@@ -73,7 +73,8 @@ class Scraper:
 
         `searching` finds the workflows and what they are, but does not look at their executions.
         Who waits for the collection of another to its end gets that; whose own time ends before has what
-        was read by then. Never raises because the cloud did: what failed is said by the outcomes.
+        was read by then, or a moment before. Never raises because the cloud did: what failed is said by the
+        outcomes.
         """
         key = (watched, probe, searching)
         flight, joined = self._join(key, budget)
@@ -125,7 +126,7 @@ class Scraper:
         if flight.finished.wait(budget.remaining()):
             flight.landed.wait(max(LANDING_SECONDS, budget.remaining()))
         landed = flight.collection
-        return self._collection(flight, probe=probe) if landed is None else landed
+        return flight.glimpse(lambda: self._collection(flight, probe=probe)) if landed is None else landed
 
     def _fly(self, flight: Flight, key: _Key) -> Collection:
         """Make a collection for all who have joined, and let those know before who count and log."""

@@ -6,8 +6,8 @@ from conftest import ToldClock
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from exporter.flight import Flight, Job
-from exporter.outcome import ExecutionOutcome
+from exporter.flight import GLIMPSE_SECONDS, Flight, Job
+from exporter.outcome import Collection, ExecutionOutcome
 from exporter.targets import ExecutionTarget, Target, Watched, WorkflowTarget
 from exporter.yandex.calls import Budget
 from exporter.yandex.errors import KINDS, ApiError, NotSent, Unauthorized
@@ -290,3 +290,17 @@ def test_a_target_whose_only_job_was_not_sent_was_not_asked_for(
     crew.fly(limit)
     sent = {job.target.id for job, error in crew.ended if not isinstance(error, NotSent)}
     assert {target.id for target in targets(number) if flight.asked(target)} == sent
+
+
+def test_who_cannot_wait_sees_what_was_known_a_moment_ago(told_clock: ToldClock) -> None:
+    """Many who ask for it at a time cost no more than one; half a second later it is put together anew."""
+    flight = Flight(Watched(targets(1)), Budget.of(10.0, told_clock), told_clock.time())
+
+    def put_together() -> Collection:
+        return Collection((), told_clock.time(), 0.0)
+
+    first = flight.glimpse(put_together)
+    told_clock.now += GLIMPSE_SECONDS
+    assert flight.glimpse(put_together) is first
+    told_clock.now += 0.1
+    assert flight.glimpse(put_together).started == told_clock.time()
