@@ -378,15 +378,25 @@ def cloud() -> Iterator[Simulator]:
         yield simulator
 
 
+def mounted(folder: Path, files: Mapping[str, str]) -> None:
+    """Lay out the files of a volume as the kubelet does: behind links, so that all change at once."""
+    (folder / "..2026").mkdir(parents=True)
+    (folder / "..data").symlink_to("..2026")
+    for name, text in files.items():
+        (folder / "..2026" / name).write_text(text)
+        (folder / name).symlink_to(f"..data/{name}")
+
+
 def arguments(manifests: Manifests, cloud: Simulator, root: Path) -> list[str]:
     """Lay out what is mounted below a folder, and return the arguments with that folder before each path."""
-    for mount in manifests.container["volumeMounts"]:
-        (root / mount["mountPath"].lstrip("/")).mkdir(parents=True)
-    for name, text in manifests.one("ConfigMap")["data"].items():
-        (root / "etc" / NAME / name).write_text(text)
-    secrets = root / "var" / "run" / "secrets" / NAME
-    (secrets / "token").write_text(cloud.subject_token)
-    cloud.create_key(secrets)
+    root.mkdir()
+    places = {
+        each["name"]: root / each["mountPath"].lstrip("/") for each in manifests.container["volumeMounts"]
+    }
+    mounted(places["config"], manifests.one("ConfigMap")["data"])
+    key = cloud.create_key(root)
+    mounted(places["key"], {key.name: key.read_text(), "token": cloud.subject_token})
+    places["state"].mkdir(parents=True)
     given = [each.replace("=/", f"={root}/") for each in manifests.container["args"]]
     return [each.replace(EXAMPLE_ACCOUNT, cloud.service_account_id) for each in given]
 
@@ -409,7 +419,7 @@ def federated(manifests: Manifests, cloud: Simulator) -> list[str]:
 
 def test_the_configuration_is_valid(manifests: Manifests, cloud: Simulator, tmp_path: Path) -> None:
     """The real `check` has nothing to say of it; the arguments are those of a server."""
-    given = arguments(manifests, cloud, tmp_path)
+    given = arguments(manifests, cloud, tmp_path / "root")
     assert parsed(manifests.container["args"]).command is None
     done = run_exporter("check", *given)
     assert (done.returncode, done.stderr) == (0, ""), done.stderr
@@ -420,7 +430,7 @@ def test_the_exporter_runs_as_the_manifests_say(
     manifests: Manifests, cloud: Simulator, tmp_path: Path
 ) -> None:
     """Over a cloud; all probes answer 200, and the page has the cloud's data."""
-    given = [*arguments(manifests, cloud, tmp_path), *federated(manifests, cloud)]
+    given = [*arguments(manifests, cloud, tmp_path / "root"), *federated(manifests, cloud)]
     with serving(tmp_path, *given, environ=environment(cloud)) as (url, _):
         for name in PROBES:
             until(lambda name=name: get(url + manifests.container[name]["httpGet"]["path"])[0] == 200)  # type: ignore[misc]
@@ -433,7 +443,7 @@ def test_an_exporter_that_is_not_ready_lives_and_is_scraped(
     manifests: Manifests, cloud: Simulator, tmp_path: Path
 ) -> None:
     """Without a token it is not ready, not restarted, and says yc_workflow_up 0: the Service keeps it."""
-    given = [*arguments(manifests, cloud, tmp_path), *federated(manifests, cloud)]
+    given = [*arguments(manifests, cloud, tmp_path / "root"), *federated(manifests, cloud)]
     cloud.revoke_keys()
     cloud.rotate_subject_token()
     probes = {name: manifests.container[name]["httpGet"]["path"] for name in PROBES}
