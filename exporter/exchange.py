@@ -46,11 +46,12 @@ def refusal(status: HTTPStatus) -> Answer:
 class Exchange:
     """The requests and answers of one connection, one after the other.
 
-    What a client sends ahead stays in his own system until its turn has come. `hold` is told how many
-    bytes are kept here for him. Belongs to the thread of the wire's loop; deadlines are the caller's.
+    What a client sends ahead stays in his own system until its turn has come. `hold` is told what is kept
+    here for him: a body, which others may share, or how many bytes. Belongs to the thread of the wire's
+    loop; deadlines are the caller's.
     """
 
-    def __init__(self, wire: Wire, hold: Callable[[int], None]) -> None:
+    def __init__(self, wire: Wire, hold: Callable[[bytes | int], None]) -> None:
         self._wire = wire
         self._hold = hold
         self._http = h11.Connection(h11.SERVER, max_incomplete_event_size=MOST_HEAD_BYTES)
@@ -86,7 +87,7 @@ class Exchange:
             answer = FAILED
             head = self._head(answer, last=True)
         body = b"" if self._method == "HEAD" or answer.status in NO_BODY else answer.body
-        self._hold(len(body))
+        self._hold(body)
         start = self._http.send(head) or b""
         if body:
             self._http.send_with_data_passthrough(h11.Data(data=body))

@@ -1,6 +1,7 @@
 """How many clients there are and how many bytes are kept for them; the slowest client goes first."""
 
 import time
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -9,13 +10,13 @@ MOMENT_SECONDS = 0.1
 
 @dataclass(eq=False, slots=True)
 class Seat:
-    """One client; `show_out` ends his connection, `held` are the bytes that are kept for him.
+    """One client; `show_out` ends his connection, `since` is when we began to wait for him.
 
-    `since` is when we began to wait for him.
+    `held` are the bytes that are kept for him, or their number.
     """
 
     show_out: Callable[[], object] = bool
-    held: int = 0
+    held: bytes | int = 0
     since: float = 0.0
 
 
@@ -24,7 +25,8 @@ class Seats:
 
     A client waits while we wait for him (for his request, or until he takes his answer) and can be shown
     out for another after a moment; he does not while we work for him. Who sends his request at once and
-    takes his answer at once therefore always finds a seat. `clock` gives seconds. Belongs to one thread, so
+    takes his answer at once therefore always finds a seat. Bytes that are kept for several clients count
+    once. `clock` gives seconds. Belongs to one thread, so
     there is no lock.
     """
 
@@ -35,6 +37,7 @@ class Seats:
         self._waiting: dict[Seat, None] = {}  # in the order in which the waiting began
         self._working: set[Seat] = set()
         self._held = 0
+        self._takers: Counter[int] = Counter()  # how many there are of bytes that are kept, by identity
 
     def __len__(self) -> int:
         return len(self._waiting) + len(self._working)
@@ -79,12 +82,17 @@ class Seats:
             self._waiting.pop(seat, None)
             self._working.add(seat)
 
-    def hold(self, seat: Seat, size: int) -> None:
-        """Note how many bytes are kept for a client; are there too many in all, the longest waiting go."""
+    def hold(self, seat: Seat, held: bytes | int) -> None:
+        """Note what is kept for a client, or its size; is it too much in all, the longest waiting go."""
         if not self._has(seat):
             return
-        self._held += size - seat.held
-        seat.held = size
+        self._let_go(seat)
+        seat.held = held
+        if isinstance(held, int):
+            self._held += held
+        else:
+            self._takers[id(held)] += 1
+            self._held += len(held) if self._takers[id(held)] == 1 else 0
         if self._held <= self._most_bytes:
             return
         for other in [other for other in self._waiting if other.held and other is not seat]:
@@ -96,10 +104,19 @@ class Seats:
     def give_back(self, seat: Seat) -> None:
         """Note that a client has gone; a second time is harmless."""
         if self._has(seat):
-            self._held -= seat.held
-            seat.held = 0
+            self._let_go(seat)
             self._waiting.pop(seat, None)
             self._working.discard(seat)
+
+    def _let_go(self, seat: Seat) -> None:
+        held, seat.held = seat.held, 0
+        if isinstance(held, int):
+            self._held -= held
+            return
+        self._takers[id(held)] -= 1
+        if not self._takers[id(held)]:
+            del self._takers[id(held)]
+            self._held -= len(held)
 
     def _has(self, seat: Seat) -> bool:
         return seat in self._waiting or seat in self._working

@@ -105,6 +105,7 @@ class Visit:
             self._house.seats.wait(self._seat)
             async with asyncio.timeout(patience.answer):
                 goes_on = await exchange.answer(answer, last=is_last or self._house.is_closing)
+            del answer  # a page may be large, and the next request a minute away
             self._is_asking = False
             self._house.seats.wait(self._seat)
             begun_by, there_by = clock() + patience.idle, 0.0
@@ -138,8 +139,8 @@ class Visit:
         self._house.crew.take(Task(lane, ends.theirs[0], do, lambda: tell(BUSY)))
         return await made
 
-    def _hold(self, size: int) -> None:
-        self._house.seats.hold(self._seat, size)
+    def _hold(self, held: bytes | int) -> None:
+        self._house.seats.hold(self._seat, held)
 
 
 def _fulfil(future: asyncio.Future[Answer], answer: Answer) -> None:

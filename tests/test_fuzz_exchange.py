@@ -54,7 +54,7 @@ async def heard(sent: bytes) -> tuple[list[Request | Refused], bytes, int]:
         theirs.settimeout(5)
         loop = asyncio.get_running_loop()
         speaking = loop.run_in_executor(None, _said, theirs, sent)
-        held: list[int] = [0]
+        held: list[bytes | int] = [0]
         made: list[Request | Refused] = []
         with contextlib.suppress(ConnectionError):
             async with asyncio.timeout(5):
@@ -66,7 +66,7 @@ async def heard(sent: bytes) -> tuple[list[Request | Refused], bytes, int]:
         read = b""
         while piece := theirs.recv(65536):
             read += piece
-    return made, read, max(held)
+    return made, read, max(each if isinstance(each, int) else len(each) for each in held)
 
 
 def _said(theirs: socket.socket, sent: bytes) -> None:

@@ -70,3 +70,21 @@ def test_bytes_are_given_back(told_clock: ToldClock) -> None:
     seats.hold(clients[0], 1000)
     seats.hold(clients[1], 90)
     assert (gone, len(seats)) == ([], 2)
+
+
+def test_bytes_that_clients_share_count_once(told_clock: ToldClock) -> None:
+    """A page for three is kept once; another page is not; the last who goes gives it back."""
+    seats, clients, gone = house(told_clock, most=3)
+    page, other = bytes(90), bytes(91)
+    for client in clients:
+        seats.take(client)
+        seats.hold(client, page)
+    assert gone == []
+    seats.give_back(clients[0])
+    seats.hold(clients[1], 10)
+    assert gone == []
+    seats.hold(clients[1], 11)
+    assert (gone, len(seats)) == ([2], 1)
+    seats.hold(clients[1], other)
+    seats.hold(clients[1], 100)
+    assert (gone, len(seats)) == ([2], 1)
