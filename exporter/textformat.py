@@ -34,27 +34,27 @@ def negotiated(accept: str) -> tuple[Encode, str]:
 def openmetrics(collector: Collector) -> bytes:
     """Write OpenMetrics, with exemplars."""
     write = _Writer(with_exemplars=True)
-    pieces: list[str] = []
+    pieces: list[bytes] = []
     for family in collector.collect():
         help_ = _escaped(family.documentation)
         unit = f"# UNIT {family.name} {family.unit}\n" if family.unit else ""
-        pieces.append(f"# HELP {family.name} {help_}\n# TYPE {family.name} {family.type}\n{unit}")
-        pieces += write.lines(family)
-    pieces.append("# EOF\n")
-    return "".join(pieces).encode()
+        head = f"# HELP {family.name} {help_}\n# TYPE {family.name} {family.type}\n{unit}"
+        pieces.append("".join((head, *write.lines(family))).encode())
+    pieces.append(b"# EOF\n")
+    return b"".join(pieces)
 
 
 def plain(collector: Collector) -> bytes:
     """Write the format of before: a counter's family is named as its sample, and there are no exemplars."""
     write = _Writer(with_exemplars=False)
-    pieces: list[str] = []
+    pieces: list[bytes] = []
     for family in collector.collect():
         name = family.name + "_total" * (family.type == "counter")
         help_ = family.documentation.replace("\\", r"\\").replace("\n", r"\n")
         kind = "untyped" if family.type == "unknown" else family.type
-        pieces.append(f"# HELP {name} {help_}\n# TYPE {name} {kind}\n")
-        pieces += write.lines(family)
-    return "".join(pieces).encode()
+        head = f"# HELP {name} {help_}\n# TYPE {name} {kind}\n"
+        pieces.append("".join((head, *write.lines(family))).encode())
+    return b"".join(pieces)
 
 
 class _Escaped(dict[str, str]):
