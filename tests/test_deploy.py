@@ -21,6 +21,7 @@ from exporter.serving import DRAIN_SECONDS
 from exporter.settings.arguments import parsed
 from exporter.settings.flags import settings_rows
 from exporter.simulator import Simulator
+from exporter.web import READY_SECONDS
 
 _KNOWN = list(dict.fromkeys(each.removesuffix(".0") for each in kubernetes_validate.utils.all_versions()))
 VERSIONS = sorted({*_KNOWN[::4], "1.27", _KNOWN[-1]}, key=_KNOWN.index)
@@ -353,6 +354,14 @@ def test_the_image_is_of_this_version(manifests: Manifests) -> None:
 def test_there_is_time_to_end(manifests: Manifests) -> None:
     """More than the exporter takes to let requests end."""
     assert manifests.pod["terminationGracePeriodSeconds"] >= DRAIN_SECONDS + 5
+
+
+def test_a_probe_waits_for_as_long_as_an_answer_takes(manifests: Manifests) -> None:
+    """Readiness may ask for a token first; a start may take a minute, and so may what ends a life."""
+    probes = {name: manifests.container[name] for name in PROBES}
+    assert probes["readinessProbe"]["timeoutSeconds"] > READY_SECONDS
+    for name in ("startupProbe", "livenessProbe"):
+        assert probes[name]["periodSeconds"] * probes[name]["failureThreshold"] >= 60
 
 
 def test_resources_are_asked_for(manifests: Manifests) -> None:
