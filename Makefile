@@ -7,7 +7,7 @@ STAMP := $(VENV)/.installed
 AUDIT := .venv-audit
 SERVERS := .venv-servers
 
-.PHONY: help test audit lint demo dashboards docs golden faults fuzz siege soak servers tools clean
+.PHONY: help test audit lint demo dashboards docs golden faults fuzz siege soak servers bench tools clean
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST)
@@ -58,6 +58,9 @@ siege: $(STAMP) ## the attacks of the tests, with a thousand attackers
 
 soak: $(STAMP) ## thousands of scrapes, with faults, kills and reloads: SOAK_SCRAPES, SOAK_SEED, SOAK_MINUTES
 	$(BIN)/python tests/soak.py
+
+bench: $(STAMP) ## how fast and small it is, in one run, as ratios: BENCH="--only NAME"
+	@$(BIN)/python tests/bench.py $(BENCH)
 
 servers: ## servers compared, in peace and under attack: the figures of the README
 	@test -x $(SERVERS)/bin/python || $(PYTHON) -m venv $(SERVERS)
