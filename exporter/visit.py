@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from http import HTTPStatus
 from wsgiref.types import WSGIApplication
 
@@ -18,6 +18,7 @@ from exporter.wire import HANDSHAKE, Wire
 log = logging.getLogger(__name__)
 
 MOST_LINGERED_BYTES = 1024 * 1024
+SAFE = ("GET", "HEAD")
 HTTPS_ONLY = b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\nThis port speaks HTTPS only.\n"
 BUSY = plain(HTTPStatus.SERVICE_UNAVAILABLE, "Too many requests wait; come back later.", ("Retry-After", "5"))
 
@@ -33,7 +34,10 @@ class Patience:
 
 @dataclass(slots=True)
 class House:
-    """What all visits have in common; while `is_closing` every answer is the last of its connection."""
+    """What all visits have in common; while `is_closing` every answer is the last of its connection.
+
+    `under_way` are the answers in the making, by the address of who asked and what for.
+    """
 
     app: WSGIApplication
     crew: Crew
@@ -43,6 +47,7 @@ class House:
     other_lane: Lane
     web_config: WebConfigFile | None = None
     is_closing: bool = False
+    under_way: dict[tuple[str, Request], asyncio.Future[Answer]] = field(default_factory=dict)
 
 
 class Visit:
@@ -124,6 +129,21 @@ class Visit:
         return answer, answer is BUSY
 
     async def _made(self, request: Request, ends: Ends) -> Answer:
+        """Wait for the answer.
+
+        The pages that may wait are made once for all connections of a client that ask the same at a time:
+        however many there are, they take one thread, and no place from his other requests.
+        """
+        if request.method not in SAFE or request.path not in self._house.lanes:
+            return await self._begun(request, ends)
+        under_way, asked = self._house.under_way, (ends.theirs[0], request)
+        if (made := under_way.get(asked)) is None:
+            made = under_way[asked] = self._begun(request, ends)
+            made.add_done_callback(lambda _: under_way.pop(asked))
+        # Who goes takes the answer from none of the others.
+        return await asyncio.shield(made)
+
+    def _begun(self, request: Request, ends: Ends) -> asyncio.Future[Answer]:
         """Let a thread of the crew run the application."""
         loop = asyncio.get_running_loop()
         made: asyncio.Future[Answer] = loop.create_future()
@@ -137,7 +157,7 @@ class Visit:
 
         lane = self._house.lanes.get(request.path, self._house.other_lane)
         self._house.crew.take(Task(lane, ends.theirs[0], do, lambda: tell(BUSY)))
-        return await made
+        return made
 
     def _hold(self, held: bytes | int) -> None:
         self._house.seats.hold(self._seat, held)

@@ -32,6 +32,8 @@ from exporter.server import THREADS, ListenFailed, Server
 from exporter.web import LANES
 from exporter.webconfig import MOST_WAITING, WebConfigFile
 
+SLOW = b"GET /slow? HTTP/1.0\r\nContent-Length: 0\r\n\r\n"
+
 
 def app(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
     """Answer with the path."""
@@ -249,20 +251,49 @@ def test_a_flood_of_one_kind_leaves_room_for_all_others() -> None:
     server.start()
     port = server.addresses[0][1]
     with ExitStack() as asking:
-        # However the path is written, it is of its kind.
-        said = (
-            b"GET /slow HTTP/1.0\r\n\r\n",
-            b"GET /%73low HTTP/1.0\r\n\r\n",
-            b"GET http://a/slow HTTP/1.0\r\n\r\n",
-        )
-        flood = [asking.enter_context(connected(port, said[n % 3])) for n in range(4)]
+        # However the path is written, it is of its kind; and no two ask for the same.
+        ways = (b"/slow", b"/%73low", b"http://a/slow")
+        said = [b"GET %s?%d HTTP/1.0\r\n\r\n" % (ways[n % 3], n) for n in range(12)]
+        flood = [asking.enter_context(connected(port, each)) for each in said[:4]]
         assert all(inside.acquire(timeout=10) for _ in range(4))
-        flood += [asking.enter_context(connected(port, said[n % 3])) for n in range(8)]
+        flood += [asking.enter_context(connected(port, each)) for each in said[4:]]
         assert [ask(port).status for _ in range(3)] == [200] * 3
         assert not inside.acquire(blocking=False)
         leave.set()
         assert [said_until_closed(sock)[:12] for sock in flood] == [b"HTTP/1.1 200"] * 12
     server.stop(1.0)
+
+
+def test_what_a_client_asks_for_again_meanwhile_is_answered_with_it() -> None:
+    """However many of his connections ask the same, one thread works, and who leaves takes nothing away."""
+    entered: list[str] = []
+    leave = threading.Event()
+
+    def app(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        entered.append(f"{environ['REQUEST_METHOD']} {environ['QUERY_STRING']}")
+        number = len(entered)
+        leave.wait(60)
+        start_response("200 OK", [("Content-Type", "text/plain")])
+        return [b"answer %d" % number]
+
+    server = Server(app, ["127.0.0.1:0"], threads=8, lanes={"/slow": Lane("slow", 6)})
+    server.start()
+    port = server.addresses[0][1]
+    with ExitStack() as asking:
+        first = connected(port, SLOW)
+        assert until(lambda: entered)
+        same = [asking.enter_context(connected(port, SLOW)) for _ in range(100)]
+        others = [SLOW.replace(b"?", b"?x"), SLOW.replace(b"GET", b"POST"), SLOW.replace(b"GET", b"POST")]
+        apart = [asking.enter_context(connected(port, each)) for each in others]
+        assert until(lambda: len(entered) == 4)
+        first.close()
+        leave.set()
+        assert {said_until_closed(sock)[-8:] for sock in same} == {b"answer 1"}
+        assert {said_until_closed(sock)[-8:] for sock in apart} == {b"answer 2", b"answer 3", b"answer 4"}
+        later = asking.enter_context(connected(port, SLOW))
+        assert said_until_closed(later)[-8:] == b"answer 5"
+    server.stop(1.0)
+    assert sorted(entered) == ["GET ", "GET ", "GET x", "POST ", "POST "]
 
 
 def test_there_are_threads_for_what_needs_no_cloud() -> None:
