@@ -176,7 +176,7 @@ class Application:
             watched=targets.now,
             scrape_timeout=settings.scrape.timeout,
             timeout_offset=settings.scrape.timeout_offset,
-            config_text=self._in_force(settings).public_yaml(),
+            config_text=self._in_force(settings).public_yaml,
             authorizer=auth,
             enable_lifecycle=settings.web.enable_lifecycle,
             endpoint=settings.api.endpoint,

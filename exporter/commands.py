@@ -67,7 +67,8 @@ def _serve(arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:
         from exporter.application import started
         from exporter.serving import serve
 
-        return serve(started(overrides(arguments), environ, version()), version())
+        release = version()
+        return serve(started(overrides(arguments), environ, release), release)
     except ListenFailed as error:
         _say(sys.stderr, str(error))
         return CANNOT_START

@@ -55,7 +55,7 @@ class Runtime:
     watched: Callable[[], Watched]
     scrape_timeout: float
     timeout_offset: float
-    config_text: str
+    config_text: Callable[[], str]
     authorizer: Authorizer
     enable_lifecycle: bool
     endpoint: str
@@ -259,7 +259,7 @@ class WebApp:
         return Answer(200, html, "text/html; charset=utf-8", self._landing_page.headers)
 
     def _config(self, _: WSGIEnvironment) -> Answer:
-        return Answer(200, self._runtime().config_text)
+        return Answer(200, self._runtime().config_text())
 
     def _healthy(self, _: WSGIEnvironment) -> Answer:
         return Answer(200, "Healthy.\n")
