@@ -16,6 +16,7 @@ REACH = ("execution_id",)
 DATA = ("execution_id", "workflow_id")
 STEP = (*DATA, "step_id")
 STATES = tuple(status.name for status in Status)
+STEP_STATES = tuple(status.name for status in StepStatus)
 
 EXECUTION_FAMILIES: dict[str, tuple[str, Sequence[str]]] = {
     "scrape_success": (
@@ -117,9 +118,7 @@ def _add_reach(families: dict[str, Family], outcome: ExecutionOutcome) -> None:
 
 def _add_execution(families: dict[str, Family], execution: Execution, alias: str) -> None:
     labels = (execution.id, execution.workflow_id)
-    now = execution.status.name
-    for name in STATES:
-        families["status"].add_metric((*labels, name), float(name == now))
+    families["status"].add_states(labels, STATES, execution.status.name)
     families["status_code"].add_metric(labels, execution.status.code)
     families["errors"].add_metric(labels, execution.errors)
     known = {
@@ -154,8 +153,7 @@ def _add_history(families: dict[str, Family], history: History, labels: tuple[st
     families["step_retries"].add_metric(labels, history.retries)
     for step in history.steps:
         at = (*labels, step.id)
-        for status in StepStatus:
-            families["step_status"].add_metric((*at, status.name), float(status is step.status))
+        families["step_status"].add_states(at, STEP_STATES, step.status.name)
         known = {
             "step_start_timestamp_seconds": step.started_at,
             "step_duration_seconds": step.duration,

@@ -14,7 +14,7 @@ from prometheus_client.registry import Collector
 from prometheus_client.samples import Exemplar
 from prometheus_client.utils import floatToGoString
 
-from exporter.families import Family
+from exporter.families import Family, HistogramFamily
 
 Encode = Callable[[Collector], bytes]
 
@@ -83,15 +83,34 @@ class _Writer:
 
     def lines(self, family: Metric) -> Iterator[str]:
         """Yield the line of each sample."""
-        return self._of_rows(family) if isinstance(family, Family) else self._of_samples(family)
+        if isinstance(family, Family):
+            return self._of_rows(family)
+        return (
+            self._of_histograms(family) if isinstance(family, HistogramFamily) else self._of_samples(family)
+        )
 
     def _of_rows(self, family: Family) -> Iterator[str]:
-        escaped, numbers = self._escaped.__getitem__, self._numbers
-        order = sorted(range(len(family.labels)), key=family.labels.__getitem__)
-        pairs = ",".join(f'{family.labels[place]}="%s"' for place in order)
-        line = family.sample_name + (f"{{{pairs}}}" if pairs else "") + " "
+        escaped, numbers = self._escaped, self._numbers
+        places = [(before, family.labels.index(label)) for before, label in _order(family.labels)]
+        end = "} " if places else " "
         for values, value in family.rows:
-            yield line % tuple([escaped(values[place]) for place in order]) + numbers[value] + "\n"
+            line = family.sample_name
+            for before, place in places:
+                line += f'{before}{escaped[values[place]]}"'
+            yield f"{line}{end}{numbers[value]}\n"
+
+    def _of_histograms(self, family: HistogramFamily) -> Iterator[str]:
+        escaped, numbers, name = self._escaped, self._numbers, family.name
+        for values, buckets, sum_ in family.rows:
+            labels = sorted(zip(family.labels, values, strict=True))
+            pairs = [(label, f'{label}="{escaped[value]}"') for label, value in labels]
+            before = "".join(f"{pair}," for label, pair in pairs if label < "le")
+            after = "".join(f",{pair}" for label, pair in pairs if label > "le")
+            for le, count, exemplar in buckets:
+                shown = _shown(exemplar) if exemplar and self._with_exemplars else ""
+                yield f'{name}_bucket{{{before}le="{le}"{after}}} {numbers[count]}{shown}\n'
+            own = f"{{{','.join(pair for _, pair in pairs)}}}" if pairs else ""
+            yield f"{name}_count{own} {numbers[buckets[-1][1]]}\n{name}_sum{own} {numbers[sum_]}\n"
 
     def _of_samples(self, family: Metric) -> Iterator[str]:
         escaped, numbers = self._escaped, self._numbers

@@ -8,9 +8,9 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 from prometheus_client import samples
-from prometheus_client.core import HistogramMetricFamily, Metric
+from prometheus_client.core import Metric
 
-from exporter.families import Family
+from exporter.families import Bucket, Family, HistogramFamily
 from exporter.outcome import Collection, ExecutionOutcome, WorkflowOutcome
 from exporter.standing import ACTIVE, DURATION_BOUNDS, ENDS, STEP_BOUNDS, STEP_ENDS, Exemplar, Key, Standing
 from exporter.yandex.errors import NotFound
@@ -19,12 +19,14 @@ from exporter.yandex.workflows import Workflow, WorkflowState
 
 Totals = Mapping[Key, int]
 Exemplars = Mapping[float, Exemplar]
-Bucket = tuple[str, float] | tuple[str, float, samples.Exemplar]
 
 PREFIX = "yc_workflow_"
 WORKFLOW = ("workflow_id",)
 STATUS = (*WORKFLOW, "status")
 STEP = (*WORKFLOW, "step_id")
+STATUSES = tuple(Status)
+STATES = tuple(state.name for state in WorkflowState)
+END_NAMES = tuple(status.name for status in ENDS)
 BOUNDS = {"completed_duration_seconds": DURATION_BOUNDS, "step_duration_seconds": STEP_BOUNDS}
 """The bounds of each family that is a histogram."""
 MOST_EXEMPLAR_CHARACTERS = 128
@@ -132,10 +134,10 @@ class _Families:
         info_help, info_labels = declared["info"]
         declared["info"] = (info_help, (*info_labels, *labels))
         self._singles: dict[str, Family] = {}
-        self._histograms: dict[str, HistogramMetricFamily] = {}
+        self._histograms: dict[str, HistogramFamily] = {}
         for key, (help_, names) in declared.items():
             if key in BOUNDS:
-                self._histograms[key] = HistogramMetricFamily(PREFIX + key, help_, labels=names)
+                self._histograms[key] = HistogramFamily(PREFIX + key, help_, names)
             else:
                 self._singles[key] = Family(PREFIX + key, help_, names)
 
@@ -154,7 +156,13 @@ class _Families:
         if value is not None:
             self._singles[key].add_metric(labels, value)
 
-    def observe(self, key: str, labels: Sequence[str], totals: Totals, prefix: Key, shown: Exemplars) -> None:
+    def add_states(self, key: str, labels: tuple[str, ...], states: Sequence[str], now: str) -> None:
+        """Add a sample for each state."""
+        self._singles[key].add_states(labels, states, now)
+
+    def observe(
+        self, key: str, labels: tuple[str, ...], totals: Totals, prefix: Key, shown: Exemplars
+    ) -> None:
         """Add a histogram of the totals whose keys begin with a prefix."""
         buckets = tuple(_buckets(BOUNDS[key], totals, prefix, shown))
         self._histograms[key].add_metric(labels, buckets, totals.get((*prefix, "sum"), 0) / NANOS)
@@ -170,7 +178,7 @@ def _buckets(bounds: Iterable[float], totals: Totals, prefix: Key, exemplars: Ex
         le = "+Inf" if name == "inf" else name
         # An exemplar is told before its execution is in the state file and so in the totals.
         shown = _exemplar(exemplars.get(bound)) if alone else None
-        yield (le, count) if shown is None else (le, count, shown)
+        yield le, count, shown
 
 
 def _exemplar(found: Exemplar | None) -> samples.Exemplar | None:
@@ -268,21 +276,19 @@ def _add_last(families: _Families, at: tuple[str], standing: Standing) -> None:
     if run is not None:
         families.add("last_completed_duration_seconds", at, run.duration)
         families.add("last_completed_end_timestamp_seconds", at, run.end)
-        for status in ENDS:
-            families.add("last_completed_status", (*at, status.name), float(status is run.status))
+        families.add_states("last_completed_status", at, END_NAMES, run.status.name)
 
 
 def _add_now(families: _Families, at: tuple[str], outcome: WorkflowOutcome) -> None:
     """Add what holds only while the executions are listed."""
     if outcome.workflow is not None:
-        for state in WorkflowState:
-            families.add("state", (*at, state.name), float(state is outcome.workflow.state))
+        families.add_states("state", at, STATES, outcome.workflow.state.name)
     for status in ACTIVE:
         group = outcome.standing.active.get(status)
         families.add("active_executions", (*at, status.name), group.count if group else 0)
         if group:
             families.add("oldest_active_start_timestamp_seconds", (*at, status.name), group.oldest)
-    for status in Status:
+    for status in STATUSES:
         families.add("recent_executions", (*at, status.name), outcome.standing.recent.get(status, 0))
 
 

@@ -7,10 +7,10 @@ from pathlib import Path
 import capacity
 import yaml
 from prometheus_client import Counter, Histogram
-from prometheus_client.core import HistogramMetricFamily, Metric
+from prometheus_client.core import Metric
 
 from exporter.collector import ExecutionsCollector, ProbeCollector
-from exporter.families import Family
+from exporter.families import Family, HistogramFamily
 from exporter.outcome import Collection
 from exporter.settings.flags import settings_rows
 from exporter.telemetry import ScrapeTelemetry, Telemetry
@@ -39,12 +39,7 @@ def families() -> list[Metric]:
 
 def label_names() -> dict[str, tuple[str, ...]]:
     """Return the labels of each family, by its name."""
-    found = {f.name: f.labels for f in families() if isinstance(f, Family)}
-    found |= {
-        f.name: tuple(f._labelnames)  # noqa: SLF001
-        for f in families()
-        if isinstance(f, HistogramMetricFamily)
-    }
+    found = {f.name: f.labels for f in families() if isinstance(f, Family | HistogramFamily)}
     for metric in vars(Telemetry("", "")).values():
         if isinstance(metric, Counter | Histogram):
             found[metric._name] = tuple(metric._labelnames)  # noqa: SLF001

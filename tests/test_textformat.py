@@ -18,7 +18,7 @@ from prometheus_client.registry import Collector
 from prometheus_client.samples import Exemplar, Sample
 
 from exporter import textformat
-from exporter.families import Family
+from exporter.families import Family, HistogramFamily
 
 PROMETHEUS_2 = (
     "application/openmetrics-text;version=1.0.0,application/openmetrics-text;version=0.0.1;q=0.75,"
@@ -70,6 +70,7 @@ def families(draw: st.DrawFn) -> Families:
     unknown = UnknownMetricFamily("an_unknown", help_, labels=labels)
     histogram = HistogramMetricFamily("a_histogram", help_, labels=labels)
     of_rows = Family("some_rows", help_, labels), Family("more_rows_total", help_, labels)
+    of_histograms = HistogramFamily("some_histograms", help_, labels)
     for row in rows:
         for family in of_rows:
             family.add_metric(row, draw(VALUES))
@@ -79,8 +80,10 @@ def families(draw: st.DrawFn) -> Families:
         at = draw(st.none() | st.just(1.5))
         shown = Exemplar({"execution_id": draw(st.text(max_size=9))}, draw(VALUES), at)
         histogram.add_metric(row, [("1.0", 1.0, shown), ("+Inf", draw(VALUES))], draw(VALUES))
+        buckets = ("1.0", 1.0, shown), ("2.5", draw(VALUES), None), ("+Inf", draw(VALUES), None)
+        of_histograms.add_metric(row, buckets, draw(VALUES))
     alone = GaugeMetricFamily("without_labels", help_, value=draw(VALUES))
-    return Families(gauge, counter, unknown, histogram, alone, *of_rows)
+    return Families(gauge, counter, unknown, histogram, alone, *of_rows, of_histograms)
 
 
 @given(families())
@@ -135,3 +138,10 @@ def test_a_family_of_rows_takes_no_samples() -> None:
     """Samples that are given to a family of rows, which would not keep them, are refused."""
     with pytest.raises(ValueError, match="takes no samples"):
         Family("a_gauge", "help").samples = [Sample("a_gauge", {}, 1.0)]
+
+
+def test_states_are_one_for_that_of_now_and_zero_for_the_others() -> None:
+    """A dense set of states has a sample for each, in their order."""
+    family = Family("a_state", "help", ("a_label", "state"))
+    family.add_states(("one",), ("ON", "OFF"), "OFF")
+    assert family.rows == [(("one", "ON"), 0.0), (("one", "OFF"), 1.0)]
