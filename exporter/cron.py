@@ -26,6 +26,22 @@ class BadCron(ValueError):
 
 
 @dataclass(frozen=True, slots=True)
+class Firings:
+    """The firing instants around an instant, `at`: all in Unix seconds, None if there is none.
+
+    `last` is the newest at or before it, `next` the first after it. They are the same until then.
+    """
+
+    at: float
+    last: float | None
+    next: float | None
+
+    def hold(self, now: float) -> bool:
+        """Whether they are those around another instant, too."""
+        return self.at <= now and (self.next is None or now < self.next)
+
+
+@dataclass(frozen=True, slots=True)
 class Cron:
     """A schedule in its time zone.
 
@@ -51,6 +67,10 @@ class Cron:
             _clock=_Clock(HOURS.numbers(hours), MINUTES.numbers(minutes), SECONDS.numbers(seconds)),
             _calendar=_Calendar(YEARS.numbers(years), MONTHS.numbers(months), _picks(monthdays, weekdays)),
         )
+
+    def firings(self, now: float) -> Firings:
+        """Return the firing instants around `now`, in Unix seconds."""
+        return Firings(now, self.last(now), self.next(now))
 
     def last(self, now: float) -> float | None:
         """Return the newest firing instant at or before `now`, in Unix seconds; None if there is none."""

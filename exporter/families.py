@@ -32,7 +32,7 @@ class _Rows(Metric):
 
 
 class Family(_Rows):
-    """A family of gauges, or of counters if its name ends in `_total`: the values of `labels` in their order."""
+    """A family of gauges, or of counters if its name ends in `_total`: values of `labels`, in their order."""
 
     def __init__(self, name: str, documentation: str, labels: Sequence[str] = ()) -> None:
         counts = name.endswith("_total")

@@ -6,7 +6,7 @@ import threading
 from collections import OrderedDict
 from dataclasses import dataclass, replace
 
-from exporter.cron import BadCron, Cron
+from exporter.cron import BadCron, Cron, Firings
 from exporter.memory import FAILED_RECHECK
 from exporter.yandex.calls import Budget, Clock
 from exporter.yandex.client import WorkflowsClient
@@ -24,13 +24,15 @@ MOST = 10_000
 class Info:
     """What was last read of a workflow; `ask_after` is a monotonic instant, `error` that of the last call.
 
-    `cron_since` is the Unix time at which another schedule was seen to be gone, None for the first one.
+    `cron_since` is the Unix time at which another schedule was seen to be gone, None for the first one;
+    `firings` are those that were worked out last.
     """
 
     ask_after: float
     workflow: Workflow | None = None
     cron: Cron | None = None
     cron_since: float | None = None
+    firings: Firings | None = None
     error: ApiError | None = None
 
     @property
@@ -58,6 +60,17 @@ class Infos:
             if info is not None:
                 self._infos.move_to_end(workflow_id)
             return info
+
+    def now(self, workflow_id: str) -> Info:
+        """Return what is known of a workflow, with the firings of its schedule around this moment."""
+        info, now = self.get(workflow_id) or Info(0.0), self._clock.time()
+        if info.cron is None or (info.firings is not None and info.firings.hold(now)):
+            return info
+        info = replace(info, firings=info.cron.firings(now))
+        with self._lock:
+            if (known := self._infos.get(workflow_id)) is not None and known.cron is info.cron:
+                self._infos[workflow_id] = replace(known, firings=info.firings)
+        return info
 
     def due(self, workflow_id: str) -> bool:
         """Whether it is time to ask for a workflow."""

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import KW_ONLY, dataclass, field, replace
 from typing import Self
 
-from exporter.cron import Cron
+from exporter.cron import Firings
 from exporter.standing import NOTHING, Standing
 from exporter.targets import ExecutionTarget, FolderTarget, Target, WorkflowTarget
 from exporter.yandex.errors import ApiError, NotSent
@@ -107,15 +107,15 @@ class WorkflowOutcome(Outcome):
     """What is known of one workflow and its executions.
 
     `listed`: all its executions were listed in this collection, so what `standing` says of now is so.
-    `workflow` and `cron` are the last that were read, None if there is none; the schedule was another one
-    before `cron_since` (Unix seconds, None if that was not seen). `active_steps` are the steps
-    under way, by step ID, but for those of `histories_missing` executions.
+    `workflow` is the last that was read, `firings` those of its schedule around now, None if there is none;
+    the schedule was another one before `cron_since` (Unix seconds, None if that was not seen).
+    `active_steps` are the steps under way, by step ID, but for those of `histories_missing` executions.
     """
 
     target: WorkflowTarget
     listed: bool = False
     workflow: Workflow | None = None
-    cron: Cron | None = None
+    firings: Firings | None = None
     cron_since: float | None = None
     standing: Standing = NOTHING
     active_steps: Mapping[str, int] = field(default_factory=dict)

@@ -281,11 +281,11 @@ def _failure_class(outcome: WorkflowOutcome) -> str:
 
 def _next_start(outcome: WorkflowOutcome, now: float) -> tuple[str, str]:
     """Return the next scheduled start and how far ahead it is."""
-    workflow, cron = outcome.workflow, outcome.cron
-    if cron is None:
+    workflow, firings = outcome.workflow, outcome.firings
+    if firings is None:
         unclear = workflow is not None and (workflow.schedule is not None or "cron" in workflow.unread)
         return ("not clear", "the schedule cannot be read") if unclear else (NONE, "")
-    at = cron.next(now)
+    at = firings.next
     return (NONE, "") if at is None else (utc_text(at), ahead_text(at - now))
 
 

@@ -259,13 +259,13 @@ def _add_totals(families: _Families, at: tuple[str], standing: Standing) -> None
 
 
 def _add_schedule(families: _Families, at: tuple[str], outcome: WorkflowOutcome) -> None:
-    if outcome.cron is None or outcome.workflow is None:
+    if outcome.firings is None or outcome.workflow is None:
         return
-    last, begins = outcome.cron.last(outcome.at), (outcome.workflow.created_at, outcome.cron_since)
+    last, begins = outcome.firings.last, (outcome.workflow.created_at, outcome.cron_since)
     # A schedule says nothing of the time before it was there, or before there was a workflow to be started.
     if last is not None and all(begin is None or last >= begin for begin in begins):
         families.add("schedule_last_expected_timestamp_seconds", at, last)
-    families.add("schedule_next_timestamp_seconds", at, outcome.cron.next(outcome.at))
+    families.add("schedule_next_timestamp_seconds", at, outcome.firings.next)
 
 
 def _add_last(families: _Families, at: tuple[str], standing: Standing) -> None:

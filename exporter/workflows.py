@@ -7,7 +7,7 @@ from functools import partial
 from exporter.details import Details
 from exporter.discovery import Discovery
 from exporter.flight import Flight, Job
-from exporter.infos import Info, Infos
+from exporter.infos import Infos
 from exporter.ledger import Ledger
 from exporter.looks import Looks, Seen
 from exporter.memory import FAILED_RECHECK, HANDICAP, Memory, Remembered
@@ -91,7 +91,7 @@ class Workflows:
     def _outcome(
         self, target: WorkflowTarget, preview: Workflow | None, standing: Standing, flight: Flight
     ) -> WorkflowOutcome:
-        outcome, info = flight.outcome(target), self._infos.get(target.id) or Info(0.0)
+        outcome, info = flight.outcome(target), self._infos.now(target.id)
         if not isinstance(outcome, WorkflowOutcome):
             outcome = WorkflowOutcome(target, self._clock.time(), sent=False)
         if info.gone and info.error is not None and preview is None:
@@ -105,7 +105,7 @@ class Workflows:
         return replace(
             outcome,
             workflow=_merged(preview, info.workflow),
-            cron=info.cron,
+            firings=info.firings,
             cron_since=info.cron_since,
             standing=standing,
         )

@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from exporter.collector import ExecutionsCollector
-from exporter.cron import Cron
+from exporter.cron import Cron, Firings
 from exporter.outcome import Collection, ExecutionOutcome, WorkflowOutcome
 from exporter.standing import Group, Run, Standing
 from exporter.targets import ExecutionTarget, WorkflowTarget
@@ -54,11 +54,11 @@ def aliased(given: Collection) -> Collection:
     return replace(given, executions=named)
 
 
-def workflows(number: int, standing: Standing = BUSY, cron: Cron | None = None) -> Collection:
+def workflows(number: int, standing: Standing = BUSY, firings: Firings | None = None) -> Collection:
     """Return what is known of some workflows that are alike."""
     known = WorkflowOutcome(
         WorkflowTarget("flow"), NOW, http_code=200, fresh=True, listed=True, last_success=NOW,
-        workflow=BARE, cron=cron, standing=standing,
+        workflow=BARE, firings=firings, standing=standing,
     )  # fmt: skip
     return replace(
         EMPTY, workflows=tuple(replace(known, target=WorkflowTarget(f"{n}")) for n in range(number))
@@ -75,7 +75,7 @@ def rows() -> list[tuple[str, int, str]]:
     running, failed = execution(Status.RUNNING), execution(Status.FAILED)
     alone, stepped = execution(Status.RUNNING, history()), execution(Status.RUNNING, history(STEP))
     steps = replace(BUSY, steps={"charge": ("FunctionCall", "Charge the card")})
-    plain, cron = series(workflows(1), history=False), Cron.parse("0 3 * * ? *")
+    plain, firings = series(workflows(1), history=False), Cron.parse("0 3 * * ? *").firings(NOW)
     of_workflow = series(workflows(2), history=False) - plain
     return [
         (
@@ -98,7 +98,7 @@ def rows() -> list[tuple[str, int, str]]:
             "1 at each scrape, 4 an hour, 1 for each run that failed; "
             "1 at each scrape for each active run that is older than 10 minutes",
         ),
-        ("its schedule", series(workflows(1, cron=cron), history=False) - plain, ""),
+        ("its schedule", series(workflows(1, firings=firings), history=False) - plain, ""),
         (
             "with `history.enabled`, each of its steps besides",
             series(workflows(1, steps), history=True) - series(workflows(1), history=True),

@@ -110,17 +110,17 @@ def workflows() -> Collection:
     known = replace(Workflow.from_json(sample("workflow_get")), created_at=NOW - 864_000)
     labels = (("cost-center/eu", "slashed"), ("cost_center_eu", "underlined"))
     express = replace(known, name="express", labels=labels, express=True, schedule=None)
-    cron = Cron.parse("0 3 * * ? *", "Europe/Moscow")
+    firings = Cron.parse("0 3 * * ? *", "Europe/Moscow").firings(NOW)
     full, kept = standing(), WorkflowOutcome(
         WorkflowTarget("kept"), NOW, http_code=503, reason="server_error", standing=standing(),
-        workflow=replace(known, id="kept", created_at=NOW - 3600), cron=cron, last_success=NOW - 60,
+        workflow=replace(known, id="kept", created_at=NOW - 3600), firings=firings, last_success=NOW - 60,
     )  # fmt: skip
     read = WorkflowOutcome(
         WorkflowTarget(known.id, 90_000.0), NOW, http_code=200, fresh=True, listed=True, workflow=known,
-        cron=cron, standing=full, active_steps={"charge": 2, "over-the-limit": 1}, last_success=NOW,
+        firings=firings, standing=full, active_steps={"charge": 2, "over-the-limit": 1}, last_success=NOW,
     )  # fmt: skip
     idle = replace(full, totals={}, exemplars={}, steps={}, steps_over_limit=0)
-    other = replace(read, target=WorkflowTarget("express"), workflow=express, cron=None, standing=idle)
+    other = replace(read, target=WorkflowTarget("express"), workflow=express, firings=None, standing=idle)
     lost = replace(kept, target=WorkflowTarget("gone"), http_code=404, reason="not_found")
     new = WorkflowOutcome(WorkflowTarget("never-looked", 60.0), NOW, reason="budget", sent=False)
     listed = replace(other, target=WorkflowTarget("unnamed"), workflow=None)

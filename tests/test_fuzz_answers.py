@@ -23,7 +23,7 @@ from prometheus_client.parser import text_string_to_metric_families as parse_tex
 
 from exporter import sd
 from exporter.collector import ExecutionsCollector, ProbeCollector
-from exporter.cron import BadCron, Cron
+from exporter.cron import BadCron, Cron, Firings
 from exporter.outcome import Collection, ExecutionOutcome, FolderOutcome, WorkflowOutcome
 from exporter.page import LandingPage, debug
 from exporter.targets import ExecutionTarget, FolderTarget, WorkflowTarget
@@ -69,18 +69,18 @@ def collection(
     )
     flow = WorkflowOutcome(
         WorkflowTarget(workflow.id if workflow else answers.WORKFLOW_ID), NOW, listed=True, workflow=workflow,
-        cron=schedule(workflow),
+        firings=schedule(workflow),
     )  # fmt: skip
     folder = FolderOutcome(FolderTarget(answers.FOLDER_ID), NOW, listed=True, found=tuple(found))
     return Collection((outcome,), NOW, 0.1, workflows=(flow,), folders=(folder,))
 
 
-def schedule(workflow: Workflow | None) -> Cron | None:
+def schedule(workflow: Workflow | None) -> Firings | None:
     """Return when a workflow starts by itself; what else is raised than BadCron is a find."""
     if workflow is None or workflow.schedule is None:
         return None
     try:
-        return Cron.parse(workflow.schedule.expression, workflow.schedule.timezone)
+        return Cron.parse(workflow.schedule.expression, workflow.schedule.timezone).firings(NOW)
     except BadCron as error:
         said = str(error)
     assert "\n" not in said

@@ -58,5 +58,10 @@ def test_any_schedule_is_refused_or_looked_up_soon(text: str, zone: str, now: fl
         assert cron.next(last - 1) == cron.last(last) == last
     if following is not None:
         assert now < following
+        assert not cron.firings(now).hold(following)
+        between = (now + following) / 2
+        if between < following:
+            assert cron.firings(now).hold(between)
+            assert (cron.last(between), cron.next(between)) == (last, following)
         assert cron.last(following) == following
         assert cron.last(following - 1) == last

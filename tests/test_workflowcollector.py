@@ -182,8 +182,9 @@ def test_a_schedule_expects_nothing_from_before_its_workflow(
     created: float | None, last: float | None
 ) -> None:
     """A workflow that was created after its hour has missed no run."""
-    cron = Cron.parse("0 * * * ? *")
-    found = filled(watched(replace(READ, workflow=replace(PLAIN, created_at=created), cron=cron)))
+    firings = Cron.parse("0 * * * ? *").firings(NOW)
+    plain = replace(PLAIN, created_at=created)
+    found = filled(watched(replace(READ, workflow=plain, firings=firings)))
     expected = found.get("yc_workflow_schedule_last_expected_timestamp_seconds", [])
     assert [sample.value for sample in expected] == ([] if last is None else [last])
     assert [sample.value for sample in found["yc_workflow_schedule_next_timestamp_seconds"]] == [NOW + 3600]
@@ -345,6 +346,7 @@ WORKFLOWS = st.builds(
     schedule=st.none(),
     unread=st.just(()),
 )
+MORNINGS, NEVER = Cron.parse("0 3 * * ? *", "Europe/Moscow"), Cron.parse("0 0 31 2 ? *")
 OUTCOMES = st.builds(
     WorkflowOutcome,
     st.builds(WorkflowTarget, st.sampled_from(["w", "v", "u"]), st.none() | st.floats(1, 1e6)),
@@ -353,7 +355,7 @@ OUTCOMES = st.builds(
     reason=st.sampled_from(["", *REASONS]),
     listed=st.booleans(),
     workflow=st.none() | WORKFLOWS,
-    cron=st.sampled_from([None, Cron.parse("0 3 * * ? *", "Europe/Moscow"), Cron.parse("0 0 31 2 ? *")]),
+    firings=st.sampled_from([None, MORNINGS.firings(NOW), NEVER.firings(NOW)]),
     standing=STANDINGS,
     active_steps=st.dictionaries(STEP_IDS, COUNTS, max_size=2),
 )

@@ -79,7 +79,7 @@ def scheduled(id_: str, name: str, expression: str, zone: str) -> WorkflowOutcom
     schedule = Schedule(expression, zone)
     last = standing(Status.FINISHED, success=NOW - 180)
     known = details(id_, name, schedule=schedule)
-    return workflow(id_, last, workflow=known, cron=Cron.parse(expression, zone))
+    return workflow(id_, last, workflow=known, firings=Cron.parse(expression, zone).firings(NOW))
 
 
 def folder(id_: str = FOLDER, *found: Workflow) -> FolderOutcome:
