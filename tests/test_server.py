@@ -28,6 +28,8 @@ from cryptography.x509.oid import NameOID
 from processes import free_port, until
 
 from exporter.crew import Lane
+from exporter.gateway import Ends, Request, answered
+from exporter.guard import guarded
 from exporter.server import THREADS, ListenFailed, Server
 from exporter.web import LANES
 from exporter.webconfig import MOST_WAITING, WebConfigFile
@@ -262,6 +264,18 @@ def test_a_flood_of_one_kind_leaves_room_for_all_others() -> None:
         leave.set()
         assert [said_until_closed(sock)[:12] for sock in flood] == [b"HTTP/1.1 200"] * 12
     server.stop(1.0)
+
+
+def test_a_page_is_not_copied_for_who_takes_it() -> None:
+    """The bytes of the application are the bytes of the answer, so that many can share them."""
+    page = bytes(1000)
+
+    def app(_: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        start_response("200 OK", [])
+        return [page]
+
+    ends = Ends(("127.0.0.1", 80), ("127.0.0.1", 1024))
+    assert answered(guarded(app, None), Request("GET", "/", b"", "1.1", ()), ends).body is page
 
 
 def test_what_a_client_asks_for_again_meanwhile_is_answered_with_it() -> None:
