@@ -28,13 +28,15 @@ OF_ONE_TARGET = {"timeout", "budget", "server_error", "bad_response"}
 class Telemetry:
     """Counts what the exporter does. One for the life of the process, over all reloads.
 
-    `_lock` guards the gauges' values; the counters and histograms guard themselves.
+    `_lock` guards the gauges' values; the counters and histograms guard themselves, and `_of_calls` has
+    one entry for each method and HTTP status.
     """
 
     def __init__(self, version: str, revision: str) -> None:
         self._build = (version, revision, platform.python_version())
         self._lock = threading.Lock()
         self._values: dict[str, float] = {}
+        self._of_calls: dict[tuple[str, int], tuple[Counter, Histogram]] = {}
         self.errors = _counter("scrape_errors", "Targets that could not be read, by reason.", "reason")
         self.requests = _counter(
             "api_requests", "Calls to the Workflows API by HTTP status, 0 for no answer.", "method", "code"
@@ -73,10 +75,19 @@ class Telemetry:
 
     def called(self, record: CallRecord) -> None:
         """Count one attempt at a call of the Workflows API."""
-        self.requests.labels(record.method, str(record.code)).inc()
-        self.latency.labels(record.method).observe(record.seconds)
+        requests, latency = self._of_call(record.method, record.code)
+        requests.inc()
+        latency.observe(record.seconds)
         if record.attempt:
             self.retries.labels(record.method).inc()
+
+    def _of_call(self, method: str, code: int) -> tuple[Counter, Histogram]:
+        """Return what counts a call; to find it by its labels takes longer than to count."""
+        found = self._of_calls.get((method, code))
+        if found is None:
+            found = self.requests.labels(method, str(code)), self.latency.labels(method)
+            self._of_calls[method, code] = found
+        return found
 
     def token(self, record: TokenRecord) -> None:
         """Count an IAM token that was, or was not, obtained."""

@@ -52,7 +52,7 @@ class Status(enum.Enum):
     @property
     def terminal(self) -> bool:
         """Whether no call resumes an execution in this status."""
-        return self in {Status.STOPPED, Status.FAILED, Status.FINISHED}
+        return self is Status.FINISHED or self is Status.FAILED or self is Status.STOPPED
 
 
 @dataclass(frozen=True, slots=True)

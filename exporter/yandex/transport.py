@@ -11,7 +11,6 @@ import re
 import threading
 import urllib.parse
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from typing import NoReturn
 
 import urllib3
@@ -71,6 +70,7 @@ class Transport:
         self._rate = _Rate(limits.requests_per_second, clock)
         self._pools = Pools(limits.pool, trust, proxies or {})
         self._decoding = threading.Lock()
+        self._json = json.JSONDecoder(parse_constant=_no_constant)
 
     def send(self, request: Request, budget: Budget) -> Response:
         """Return the answer, within the budget; raises a subclass of ApiError.
@@ -175,17 +175,17 @@ class Transport:
         if body is None:
             limit = self._limits.max_response_bytes
             return Failure(BadResponse(f"the answer has more than {limit} bytes", code))
-        return self._decoded(Response(code, body, answer.headers.get("Date", "")), budget)
+        return self._decoded(body, answer.headers.get("Date", ""), budget)
 
-    def _decoded(self, answer: Response, budget: Budget) -> Response | Failure:
+    def _decoded(self, body: bytes, date: str, budget: Budget) -> Response | Failure:
         """Decode an answer; large ones one by one, for at once they take memory and no less time."""
-        large = len(answer.body) > _LARGE
+        large = len(body) > _LARGE
         if large and not self._decoding.acquire(timeout=budget.remaining()):
             return Failure(BudgetSpent("no time was left to decode the answer"))
         try:
-            return replace(answer, body=json.loads(answer.body, parse_constant=_no_constant))
+            return Response(200, self._json.decode(body.decode()), date)
         except (ValueError, RecursionError):
-            return Failure(BadResponse("the answer is not JSON", answer.code))
+            return Failure(BadResponse("the answer is not JSON", 200))
         finally:
             if large:
                 self._decoding.release()
