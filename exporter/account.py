@@ -38,6 +38,8 @@ LONGEST_RUN = 172_800.0
 MOST_RECORDS = 100_000
 MOST_OPEN = 20_000
 """Executions of a workflow that may be active, or owe something, at once."""
+NONE_ACTIVE = MappingProxyType(dict.fromkeys(ACTIVE, Group()))
+NONE_RECENT = MappingProxyType(dict.fromkeys(Status, 0))
 MOST_STEPS_OVER = 1000
 MOST_UNSEEN = 10
 """Lists that do not show an ended execution without a start before it is forgotten."""
@@ -188,8 +190,7 @@ class Account:
     def standing(self, now: float, window: float) -> Standing:
         """Return what a page says, with the totals that are saved."""
         facts = self.facts
-        active = {status: Group() for status in ACTIVE}
-        recent = dict.fromkeys(Status, 0)
+        active, recent = NONE_ACTIVE.copy(), NONE_RECENT.copy()
         for record in self.records.values():
             if record.status in active and not record.missing:
                 group = active[record.status]
