@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Self
 
+from exporter.firings import Firings
+
 LONGEST = 200
 """Characters of an expression or of a zone's name; the API itself allows 100."""
 DAY = 86_400
@@ -23,22 +25,6 @@ SATURDAY, SUNDAY = 7, 1
 
 class BadCron(ValueError):
     """A schedule that can't be read. The message names the field, the value and what is accepted."""
-
-
-@dataclass(frozen=True, slots=True)
-class Firings:
-    """The firing instants around an instant, `at`: all in Unix seconds, None if there is none.
-
-    `last` is the newest at or before it, `next` the first after it. They are the same until then.
-    """
-
-    at: float
-    last: float | None
-    next: float | None
-
-    def hold(self, now: float) -> bool:
-        """Whether they are those around another instant, too."""
-        return self.at <= now and (self.next is None or now < self.next)
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,8 @@ import threading
 from collections import OrderedDict
 from dataclasses import dataclass, replace
 
-from exporter.cron import BadCron, Cron, Firings
+from exporter.cron import BadCron, Cron
+from exporter.firings import Firings
 from exporter.memory import FAILED_RECHECK
 from exporter.yandex.calls import Budget, Clock
 from exporter.yandex.client import WorkflowsClient

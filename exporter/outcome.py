@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import KW_ONLY, dataclass, field, replace
 from typing import Self
 
-from exporter.cron import Firings
+from exporter.firings import Firings
 from exporter.standing import NOTHING, Standing
 from exporter.targets import ExecutionTarget, FolderTarget, Target, WorkflowTarget
 from exporter.yandex.errors import ApiError, NotSent

@@ -3,7 +3,8 @@
 from dataclasses import replace
 
 from exporter.collector import ExecutionsCollector
-from exporter.cron import Cron, Firings
+from exporter.cron import Cron
+from exporter.firings import Firings
 from exporter.outcome import Collection, ExecutionOutcome, WorkflowOutcome
 from exporter.standing import Group, Run, Standing
 from exporter.targets import ExecutionTarget, WorkflowTarget

@@ -23,7 +23,8 @@ from prometheus_client.parser import text_string_to_metric_families as parse_tex
 
 from exporter import sd
 from exporter.collector import ExecutionsCollector, ProbeCollector
-from exporter.cron import BadCron, Cron, Firings
+from exporter.cron import BadCron, Cron
+from exporter.firings import Firings
 from exporter.outcome import Collection, ExecutionOutcome, FolderOutcome, WorkflowOutcome
 from exporter.page import LandingPage, debug
 from exporter.targets import ExecutionTarget, FolderTarget, WorkflowTarget
