@@ -10,8 +10,6 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Self
 
-from exporter.firings import Firings
-
 LONGEST = 200
 """Characters of an expression or of a zone's name; the API itself allows 100."""
 DAY = 86_400
@@ -53,10 +51,6 @@ class Cron:
             _clock=_Clock(HOURS.numbers(hours), MINUTES.numbers(minutes), SECONDS.numbers(seconds)),
             _calendar=_Calendar(YEARS.numbers(years), MONTHS.numbers(months), _picks(monthdays, weekdays)),
         )
-
-    def firings(self, now: float) -> Firings:
-        """Return the firing instants around `now`, in Unix seconds."""
-        return Firings(now, self.last(now), self.next(now))
 
     def last(self, now: float) -> float | None:
         """Return the newest firing instant at or before `now`, in Unix seconds; None if there is none."""

@@ -1,6 +1,9 @@
 """The instants around a moment at which a schedule fires: a value that holds until the next of them."""
 
 from dataclasses import dataclass
+from typing import Self
+
+from exporter.cron import Cron
 
 
 @dataclass(frozen=True, slots=True)
@@ -13,6 +16,11 @@ class Firings:
     at: float
     last: float | None
     next: float | None
+
+    @classmethod
+    def of(cls, cron: Cron, now: float) -> Self:
+        """Return those of a schedule around `now`, in Unix seconds."""
+        return cls(now, cron.last(now), cron.next(now))
 
     def hold(self, now: float) -> bool:
         """Whether they are those around another instant, too."""

@@ -67,7 +67,7 @@ class Infos:
         info, now = self.get(workflow_id) or Info(0.0), self._clock.time()
         if info.cron is None or (info.firings is not None and info.firings.hold(now)):
             return info
-        info = replace(info, firings=info.cron.firings(now))
+        info = replace(info, firings=Firings.of(info.cron, now))
         with self._lock:
             if (known := self._infos.get(workflow_id)) is not None and known.cron is info.cron:
                 self._infos[workflow_id] = replace(known, firings=info.firings)

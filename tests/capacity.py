@@ -76,7 +76,7 @@ def rows() -> list[tuple[str, int, str]]:
     running, failed = execution(Status.RUNNING), execution(Status.FAILED)
     alone, stepped = execution(Status.RUNNING, history()), execution(Status.RUNNING, history(STEP))
     steps = replace(BUSY, steps={"charge": ("FunctionCall", "Charge the card")})
-    plain, firings = series(workflows(1), history=False), Cron.parse("0 3 * * ? *").firings(NOW)
+    plain, firings = series(workflows(1), history=False), Firings.of(Cron.parse("0 3 * * ? *"), NOW)
     of_workflow = series(workflows(2), history=False) - plain
     return [
         (

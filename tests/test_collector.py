@@ -15,6 +15,7 @@ from exporter import textformat
 from exporter.collector import ExecutionsCollector, ProbeCollector
 from exporter.cron import Cron
 from exporter.families import Family
+from exporter.firings import Firings
 from exporter.outcome import Collection, ExecutionOutcome, FolderOutcome, WorkflowOutcome
 from exporter.standing import Exemplar, Group, Run, Standing
 from exporter.targets import ExecutionTarget, FolderTarget, WorkflowTarget
@@ -110,7 +111,7 @@ def workflows() -> Collection:
     known = replace(Workflow.from_json(sample("workflow_get")), created_at=NOW - 864_000)
     labels = (("cost-center/eu", "slashed"), ("cost_center_eu", "underlined"))
     express = replace(known, name="express", labels=labels, express=True, schedule=None)
-    firings = Cron.parse("0 3 * * ? *", "Europe/Moscow").firings(NOW)
+    firings = Firings.of(Cron.parse("0 3 * * ? *", "Europe/Moscow"), NOW)
     full, kept = standing(), WorkflowOutcome(
         WorkflowTarget("kept"), NOW, http_code=503, reason="server_error", standing=standing(),
         workflow=replace(known, id="kept", created_at=NOW - 3600), firings=firings, last_success=NOW - 60,

@@ -81,7 +81,7 @@ def schedule(workflow: Workflow | None) -> Firings | None:
     if workflow is None or workflow.schedule is None:
         return None
     try:
-        return Cron.parse(workflow.schedule.expression, workflow.schedule.timezone).firings(NOW)
+        return Firings.of(Cron.parse(workflow.schedule.expression, workflow.schedule.timezone), NOW)
     except BadCron as error:
         said = str(error)
     assert "\n" not in said

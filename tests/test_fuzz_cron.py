@@ -9,6 +9,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from exporter.cron import BadCron, Cron
+from exporter.firings import Firings
 
 SECONDS = 1.0
 """Of processor time, for what takes a hundredth of it."""
@@ -58,10 +59,10 @@ def test_any_schedule_is_refused_or_looked_up_soon(text: str, zone: str, now: fl
         assert cron.next(last - 1) == cron.last(last) == last
     if following is not None:
         assert now < following
-        assert not cron.firings(now).hold(following)
+        assert not Firings.of(cron, now).hold(following)
         between = (now + following) / 2
         if between < following:
-            assert cron.firings(now).hold(between)
+            assert Firings.of(cron, now).hold(between)
             assert (cron.last(between), cron.next(between)) == (last, following)
         assert cron.last(following) == following
         assert cron.last(following - 1) == last

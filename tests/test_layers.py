@@ -43,7 +43,7 @@ ROWS = (
     {"yandex.transport"},
     {"yandex.translation"},
     {"yandex.calls", "yandex.pools"},
-    {"yandex.sockets", "yandex.history"},
+    {"yandex.sockets", "yandex.history", "firings"},
     {"yandex.models", "yandex.errors", "strictyaml", "cron"},
     {"yandex.secrets", "files", "families", "signals", "exits"},
 )

@@ -18,6 +18,7 @@ from prometheus_client.utils import floatToGoString
 
 from exporter.collector import ExecutionsCollector
 from exporter.cron import Cron
+from exporter.firings import Firings
 from exporter.outcome import Collection, ExecutionOutcome, FolderOutcome, WorkflowOutcome
 from exporter.standing import (
     ACTIVE,
@@ -182,7 +183,7 @@ def test_a_schedule_expects_nothing_from_before_its_workflow(
     created: float | None, last: float | None
 ) -> None:
     """A workflow that was created after its hour has missed no run."""
-    firings = Cron.parse("0 * * * ? *").firings(NOW)
+    firings = Firings.of(Cron.parse("0 * * * ? *"), NOW)
     plain = replace(PLAIN, created_at=created)
     found = filled(watched(replace(READ, workflow=plain, firings=firings)))
     expected = found.get("yc_workflow_schedule_last_expected_timestamp_seconds", [])
@@ -355,7 +356,7 @@ OUTCOMES = st.builds(
     reason=st.sampled_from(["", *REASONS]),
     listed=st.booleans(),
     workflow=st.none() | WORKFLOWS,
-    firings=st.sampled_from([None, MORNINGS.firings(NOW), NEVER.firings(NOW)]),
+    firings=st.sampled_from([None, Firings.of(MORNINGS, NOW), Firings.of(NEVER, NOW)]),
     standing=STANDINGS,
     active_steps=st.dictionaries(STEP_IDS, COUNTS, max_size=2),
 )

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from exporter.cron import Cron
+from exporter.firings import Firings
 from exporter.outcome import Collection, ExecutionOutcome, FolderOutcome, WorkflowOutcome
 from exporter.standing import Group, Key, Run, Standing
 from exporter.targets import ExecutionTarget, FolderTarget, WorkflowTarget
@@ -79,7 +80,7 @@ def scheduled(id_: str, name: str, expression: str, zone: str) -> WorkflowOutcom
     schedule = Schedule(expression, zone)
     last = standing(Status.FINISHED, success=NOW - 180)
     known = details(id_, name, schedule=schedule)
-    return workflow(id_, last, workflow=known, firings=Cron.parse(expression, zone).firings(NOW))
+    return workflow(id_, last, workflow=known, firings=Firings.of(Cron.parse(expression, zone), NOW))
 
 
 def folder(id_: str = FOLDER, *found: Workflow) -> FolderOutcome:
