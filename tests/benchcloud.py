@@ -18,6 +18,8 @@ from typing import cast
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nDate: %s\r\nContent-Length: %d\r\n\r\n"
 WORKFLOW = "dfqbench000000000000"
 LISTED = 5
+ITEM = 22
+"""The bytes of one item of a payload, as it is on the wire."""
 
 
 def execution(id_: str, status: str, workflow: str, started: str, payload: str = "") -> dict[str, object]:
@@ -37,8 +39,9 @@ class Answers:
         now = dt.datetime.now(dt.UTC)
         self._date = now.strftime("%a, %d %b %Y %H:%M:%S GMT").encode()
         self._started = (now - dt.timedelta(minutes=1)).strftime("%Y-%m-%dT%H:%M:%S.123456789Z")
-        # A text within a text: half of its length are quotes that are escaped.
-        self._payload = json.dumps({"k" * 6: "v" * 6}) * (payload // 2 // 20)
+        # JSON in a text of JSON, half of it in the input and half in the result.
+        items = payload // 2 // ITEM
+        self._payload = json.dumps([{"key": "value"}] * items) if items else ""
         self._bodies: dict[str, tuple[str, bytes]] = {}
         self.calls: Counter[str] = Counter()
 
