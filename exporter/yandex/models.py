@@ -5,7 +5,6 @@ is matched against an ASCII pattern before it is converted, a field that cannot 
 itself, and its name is listed in `unread`.
 """
 
-import calendar
 import datetime as dt
 import enum
 import re
@@ -17,6 +16,8 @@ NANOS = 10**9
 _MAX_SECONDS = 315_576_000_000  # ten thousand years: the limit of protobuf's Duration
 _MAX_INT64 = 2**63 - 1
 _LABEL_LIMIT = 128
+_DAY = 86_400
+_EPOCH = dt.datetime(1970, 1, 1)  # noqa: DTZ001 - as naive as what it is taken from
 
 # What begins like a token or an API key is one in the wrong place: as an ID it would be on every page.
 ID_PATTERN = re.compile(r"(?!(?:eyJ|AQVN|y[0-3]_)[A-Za-z0-9_-]{8})[A-Za-z0-9_-]{1,128}")
@@ -298,7 +299,7 @@ def _timestamp_nanos(text: object) -> int | None:
         raise ValueError("not a timestamp")
     numbers = [int(group) for group in match.groups()[:6]]
     # Naive on purpose: with an offset, year 0001 and year 9999 may lie outside what datetime holds.
-    local = dt.datetime(*numbers)  # type: ignore[arg-type]  # noqa: DTZ001
+    since = dt.datetime(*numbers) - _EPOCH  # type: ignore[arg-type]  # noqa: DTZ001
     offset = (int(match[9]) * 3600 + int(match[10]) * 60) * (-1 if match[8] == "-" else 1) if match[8] else 0
-    nanos = (calendar.timegm(local.timetuple()) - offset) * NANOS + _fraction(match[7])
+    nanos = (since.days * _DAY + since.seconds - offset) * NANOS + _fraction(match[7])
     return nanos if nanos > 0 else None
