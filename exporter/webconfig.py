@@ -16,9 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import bcrypt
-
-from exporter.webfile import RateLimit, read
+from exporter.webfile import RateLimit, matches, read
 from exporter.webtls import Tls, admitted, context_of
 
 log = logging.getLogger(__name__)
@@ -91,7 +89,7 @@ class WebConfigFile:
         path: Path,
         *,
         patience: float = BCRYPT_SECONDS,
-        matches: Callable[[bytes, bytes], bool] = bcrypt.checkpw,
+        matches: Callable[[bytes, bytes], bool] = matches,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._path = path

@@ -10,7 +10,6 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import bcrypt
 import yaml
 from yaml.resolver import Resolver
 
@@ -288,11 +287,18 @@ def _users(raw: _Nodes) -> Mapping[str, bytes]:
     return users
 
 
+def matches(password: bytes, hashed: bytes) -> bool:
+    """Whether a password is that of a bcrypt hash; raises ValueError for what is none."""
+    import bcrypt  # noqa: PLC0415  # a megabyte for those who have users
+
+    return bcrypt.checkpw(password, hashed)
+
+
 def _is_hash(text: str) -> bool:
     """Say whether bcrypt takes it, at the least cost: a hash may be made to cost days."""
     parts = HASH.fullmatch(text)
     try:
-        return parts is not None and bcrypt.checkpw(b"", f"{parts[1]}04{parts[2]}".encode()) in {True, False}
+        return parts is not None and matches(b"", f"{parts[1]}04{parts[2]}".encode()) in {True, False}
     except ValueError:
         return False
 
