@@ -4,6 +4,7 @@ The one place that loads what only some need: to load all would take longer than
 """
 
 import argparse
+import gc
 import os
 import signal
 import sys
@@ -44,6 +45,7 @@ def _tell(arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:
     from exporter.console import Console
     from exporter.trial import check, scrape
 
+    gc.enable()
     if arguments.command == "check":
         return check(arguments, environ, Console(sys.stdout, environ))
     return scrape(arguments, environ)
@@ -58,20 +60,27 @@ def _serve(arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:
             from exporter.console import Console
             from exporter.demo import demo, simulate
 
+            _loaded()
             out = Console(sys.stdout, environ)
-            return (
-                demo(arguments, environ, out, version())
-                if arguments.command == "demo"
-                else simulate(arguments, out)
-            )
+            if arguments.command == "demo":
+                return demo(arguments, environ, out, version())
+            return simulate(arguments, out)
         from exporter.application import started
         from exporter.serving import serve
 
+        _loaded()
         release = version()
         return serve(started(overrides(arguments), environ, release), release)
     except ListenFailed as error:
         _say(sys.stderr, str(error))
         return CANNOT_START
+
+
+def _loaded() -> None:
+    """Let garbage be looked for from here on, and never in what was loaded."""
+    gc.collect()
+    gc.freeze()
+    gc.enable()
 
 
 def _say(stream: TextIO, text: str) -> None:

@@ -61,6 +61,23 @@ def test_who_serves_loads_nothing_that_is_seldom_needed(tmp_path: Path) -> None:
     assert modules & SELDOM == {"jinja2"}
 
 
+def collections(url: str) -> float:
+    """Return how many times the process has looked for young garbage."""
+    page = processes.get(f"{url}/metrics")[1]
+    return float(re.findall(r'^python_gc_collections_total{generation="0"} (\S+)$', page, re.MULTILINE)[0])
+
+
+def test_garbage_is_looked_for_when_all_is_loaded(tmp_path: Path) -> None:
+    """Not before, for what is loaded stays; but from then on, or memory would grow."""
+    nowhere = "--api.endpoint=http://127.0.0.1:1"
+    watched = [f"--execution=e{number}" for number in range(100)]
+    environ = processes.clean_environ(YC_IAM_TOKEN="t1.a")
+    with processes.serving(tmp_path, nowhere, *watched, environ=environ) as (url, _):
+        first = collections(url)
+        assert first < 60
+        processes.until(lambda: collections(url) > first)
+
+
 def test_who_has_an_authorized_key_loads_what_signs(tmp_path: Path) -> None:
     """It is there from the start, so that a key that cannot be used keeps the exporter from starting."""
     with Simulator() as cloud:
