@@ -4,9 +4,7 @@ import argparse
 import sys
 from collections.abc import Mapping
 
-from prometheus_client import generate_latest
-
-from exporter import console
+from exporter import console, textformat
 from exporter.application import Application, started
 from exporter.exits import BAD_CONFIGURATION, TARGET_FAILED
 from exporter.outcome import Collection
@@ -71,7 +69,7 @@ def scrape(arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:
     application = started(overrides(arguments), environ, version(), counting=False)
     runtime = application.runtime()
     collection = runtime.scraper.collect(runtime.watched(), Budget.of(runtime.scrape_timeout, SystemClock()))
-    page = generate_latest(application.metrics_registry(runtime, lambda: collection))
+    page = textformat.plain(application.metrics_registry(runtime, lambda: collection))
     sys.stdout.buffer.write(page)
     sys.stdout.flush()
     return _code(collection)

@@ -348,6 +348,14 @@ def test_a_certificate_that_nobody_vouches_for_is_a_tls_error(certificate: Path)
         assert Sender(trust=str(certificate)).send(wire.url).code == 200
 
 
+def test_a_trusted_certificate_of_another_name_is_a_tls_error(tmp_path: Path) -> None:
+    """Trust goes by name: who proves to be another one gets no request, and so no token."""
+    other = self_signed(tmp_path, "DNS:other.example")
+    with serving(says(answer(200, {})), server_tls(other)) as wire:
+        assert Sender(limits(retries=0), trust=str(other)).fails(wire.url) == ("tls", 0)
+        assert not wire.requests
+
+
 def test_all_connections_share_what_is_trusted(certificate: Path, tmp_path: Path) -> None:
     """It is read once, not by each connection for itself: that would take 40 ms and 0.7 MB of each."""
     trusted = Path(shutil.copy(certificate, tmp_path))
@@ -459,18 +467,22 @@ def server_tls(certificate: Path) -> ssl.SSLContext:
     return context
 
 
-@pytest.fixture(scope="session")
-def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a PEM file with a key and a self-signed certificate of loopback."""
-    path = tmp_path_factory.mktemp("tls") / "both.pem"
-    key = path.with_name("key.pem")
+def self_signed(folder: Path, names: str) -> Path:
+    """Write a PEM file with a key and a certificate of these names, signed by itself, and return its path."""
+    path, key = folder / "both.pem", folder / "key.pem"
     subprocess.run(
         ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost",
-         "-addext", "subjectAltName=IP:127.0.0.1,DNS:localhost", "-keyout", key, "-out", path],
+         "-addext", f"subjectAltName={names}", "-keyout", key, "-out", path],
         check=True, capture_output=True, timeout=60,
     )  # fmt: skip
     path.write_text(path.read_text() + key.read_text())
     return path
+
+
+@pytest.fixture(scope="session")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a PEM file with a key and a self-signed certificate of loopback."""
+    return self_signed(tmp_path_factory.mktemp("tls"), "IP:127.0.0.1,DNS:localhost")
 
 
 def test_a_resolver_that_hangs_is_left_in_time_and_asked_once() -> None:
