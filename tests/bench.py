@@ -17,20 +17,18 @@ from pathlib import Path
 from typing import TextIO
 
 from benched import WrongCalls
-from benchrows import ROWS, Figure
-
-Measure = Callable[[Path], Figure]
+from benchrows import ROWS, Figure, compiled
 
 
 def measured(only: list[str], say: Callable[[str], None]) -> list[Figure]:
     """Measure the rows of these names, all if there are none."""
     figures = []
-    for name, measure in ROWS.items():
-        if only and name not in only:
-            continue
-        say(f"measuring: {name}")
-        with tempfile.TemporaryDirectory() as folder:
-            figures.append(measure(Path(folder)))
+    with tempfile.TemporaryDirectory() as root:
+        compiled(_folder(root, "first"))
+        for name, measure in ROWS.items():
+            if not only or name in only:
+                say(f"measuring: {name}")
+                figures.append(measure(_folder(root, name)))
     return figures
 
 
@@ -69,6 +67,12 @@ def main() -> int:
     _say(sys.stdout, machine())
     _say(sys.stdout, table(figures, markdown=arguments.markdown))
     return 0
+
+
+def _folder(root: str, name: str) -> Path:
+    folder = Path(root, name)
+    folder.mkdir()
+    return folder
 
 
 def _say(stream: TextIO, text: str) -> None:
