@@ -36,7 +36,7 @@ class WrongCalls(Exception):
 def installed(folder: Path) -> dict[str, str]:
     """Return the environment of a program as it runs where it is installed, whatever is set here.
 
-    Modules are compiled once, beside the folder, as pip does it; no certificates are read, for there is no TLS.
+    Modules are compiled once, beside the folder, as pip does it; no certificates are read without TLS.
     """
     unwanted = ("PYTHONDONTWRITEBYTECODE", "SSL_CERT_FILE", "REQUESTS_CA_BUNDLE")
     environ = clean_environ(
