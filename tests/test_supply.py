@@ -117,7 +117,9 @@ def test_the_wheel_has_the_package_and_its_licence_alone(wheel: Path) -> None:
     assert told["License-Expression"] == "Apache-2.0"
     assert told["Requires-Python"] == PROJECT["requires-python"]
     assert told["Description-Content-Type"] == "text/markdown"
-    assert str(told.get_payload()).strip() == (ROOT / "README.md").read_text().strip()
+    described = told.get_payload(decode=True)
+    assert isinstance(described, bytes)
+    assert described.decode().strip() == (ROOT / "README.md").read_text().strip()
     wanted = [each for each in told.get_all("Requires-Dist", []) if "extra ==" not in each]
     assert len(wanted) == len(LOWEST)
 

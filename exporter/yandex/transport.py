@@ -183,7 +183,7 @@ class Transport:
         if large and not self._decoding.acquire(timeout=budget.remaining()):
             return Failure(BudgetSpent("no time was left to decode the answer"))
         try:
-            return Response(200, self._json.decode(body.decode()), date)
+            return Response(200, self._json.decode(body.decode("utf-8-sig")), date)
         except (ValueError, RecursionError):
             return Failure(BadResponse("the answer is not JSON", 200))
         finally:
