@@ -50,7 +50,8 @@ def machine() -> str:
     """Return what it was measured on."""
     libraries = ", ".join(f"{name} {version(name)}" for name in ("requests", "urllib3", "prometheus-client"))
     cpus = len(os.sched_getaffinity(0))
-    return f"{cpus} CPUs, Python {platform.python_version()}, {libraries}"
+    load = f"load {os.getloadavg()[0]:.1f} before"
+    return f"{cpus} CPUs, {load}, Python {platform.python_version()}, {libraries}"
 
 
 def main() -> int:
@@ -59,12 +60,13 @@ def main() -> int:
     parser.add_argument("--only", action="append", default=[], choices=list(ROWS), metavar="NAME")
     parser.add_argument("--markdown", action="store_true")
     arguments = parser.parse_args()
+    on = machine()
     try:
         figures = measured(arguments.only, lambda text: _say(sys.stderr, text))
     except WrongCalls as error:
         _say(sys.stderr, f"the bench is void: {error}")
         return 1
-    _say(sys.stdout, machine())
+    _say(sys.stdout, on)
     _say(sys.stdout, table(figures, markdown=arguments.markdown))
     return 0
 

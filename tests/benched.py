@@ -2,15 +2,18 @@
 
 import contextlib
 import dataclasses
+import gzip
 import http.client
 import json
 import os
+import re
 import socket
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Self
 
@@ -26,11 +29,12 @@ ACCEPT = (
 """What Prometheus asks for."""
 SCRAPE = {"Accept": ACCEPT, "Accept-Encoding": "gzip", "X-Prometheus-Scrape-Timeout-Seconds": "60"}
 PLAIN = {**SCRAPE, "Accept-Encoding": "identity"}
+FAILED = re.compile(rb'^yc_workflow_exporter_scrape_failed_targets\{kind="\w+"\} (?!0\.0$)', re.MULTILINE)
 POLL_SECONDS = 0.002
 
 
 class WrongCalls(Exception):
-    """The exporter made other calls than it should have: nothing that was measured counts."""
+    """The exporter made other calls than it should have, or not all succeeded: no figure counts."""
 
 
 def installed(folder: Path) -> dict[str, str]:
@@ -118,7 +122,7 @@ class Exporter:
     def running(
         cls, folder: Path, cloud: Cloud, concurrency: int, executions: Iterable[str], workflows: int = 0
     ) -> Iterator[Self]:
-        """Run one that watches these."""
+        """Run one that watches these, with no limit of its own that would hide what it can do."""
         settings = {
             "api": {
                 "endpoint": cloud.url,
@@ -164,23 +168,22 @@ class Exporter:
         page = answer.read()
         seconds = time.monotonic() - begun
         connection.close()
-        if answer.status != 200:
-            raise WrongCalls(f"{path} answered {answer.status}: {page[:200].decode()}")
+        text = gzip.decompress(page) if answer.headers["Content-Encoding"] == "gzip" else page
+        if answer.status != 200 or FAILED.search(text):
+            raise WrongCalls(f"{path} answered {answer.status}, or targets failed: {text[:200].decode()}")
         return seconds, page
 
     def together(self, number: int) -> None:
         """Let so many scrape at the same moment."""
         barrier = threading.Barrier(number)
 
-        def scrape() -> None:
+        def scrape(_: int) -> None:
             barrier.wait()
             self.get()
 
-        threads = [threading.Thread(target=scrape) for _ in range(number)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
+        with ThreadPoolExecutor(number) as threads:
+            # To take the results is to hear of what failed.
+            list(threads.map(scrape, range(number)))
 
 
 @dataclasses.dataclass(frozen=True)

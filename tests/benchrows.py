@@ -110,7 +110,7 @@ def growth(folder: Path) -> Figure:
                 before = exporter.cpu
                 exporter.get()
                 found.append(exporter.cpu - before)
-            costs.append(statistics.median(found))
+            costs.append(min(found))  # whatever else runs only adds to it
     shown = f"{costs[0]:.2f} s and {costs[1]:.2f} s of CPU"
     work = "from 1,000 to 10,000 active executions"
     return Figure(work, shown, costs[1] / costs[0], 11.0, "11 times")

@@ -63,6 +63,18 @@ def test_other_calls_than_expected_make_a_bench_void(tmp_path: Path) -> None:
             cloud.expect(Execution_Get=2)
 
 
+def test_a_page_on_which_a_target_failed_makes_a_bench_void(tmp_path: Path) -> None:
+    """An exporter that answers soon because it has read nothing is not fast; eight at once are heard, too."""
+    with Cloud.running(0.0) as cloud, Exporter.running(tmp_path, cloud, 4, ids(3)) as exporter:
+        exporter.together(2)
+        cloud.process.terminate()
+        cloud.process.wait()
+        with pytest.raises(WrongCalls, match="targets failed"):
+            exporter.get()
+        with pytest.raises(WrongCalls, match="targets failed"):
+            exporter.together(2)
+
+
 def test_the_load_counts_answers() -> None:
     """What the cloud has answered is what the load has had, but for those on their way at the end."""
     with Cloud.running(0.0) as cloud:
@@ -77,7 +89,7 @@ def test_one_row_can_be_measured_alone() -> None:
     done = run("--only", "version")
     assert done.returncode == 0, done.stderr
     machine, _, row = done.stdout.splitlines()
-    assert "CPUs, Python" in machine
+    assert re.match(r"[0-9]+ CPUs, load [0-9.]+ before, Python 3", machine)
     assert re.search(r"`--version` +[0-9.]+ s +[0-9.]+ +0\.2 s +(ok|OVER)$", row)
 
 
@@ -99,4 +111,5 @@ def test_the_table_of_the_readme_has_every_row() -> None:
 
 def test_the_machine_names_what_was_measured() -> None:
     """A figure means nothing without the versions under it."""
-    assert re.fullmatch(r"[0-9]+ CPUs, Python [0-9.]+, requests [0-9.]+, urllib3 .*", bench.machine())
+    versions = r"Python [0-9.]+, requests [0-9.]+, urllib3 [0-9.]+, prometheus-client [0-9.]+"
+    assert re.fullmatch(rf"[0-9]+ CPUs, load [0-9.]+ before, {versions}", bench.machine())
