@@ -85,9 +85,9 @@ class _Writer:
         """Yield the line of each sample."""
         if isinstance(family, Family):
             return self._of_rows(family)
-        return (
-            self._of_histograms(family) if isinstance(family, HistogramFamily) else self._of_samples(family)
-        )
+        if isinstance(family, HistogramFamily):
+            return self._of_histograms(family)
+        return self._of_samples(family)
 
     def _of_rows(self, family: Family) -> Iterator[str]:
         escaped, numbers = self._escaped, self._numbers
